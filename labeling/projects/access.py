@@ -1,0 +1,90 @@
+"""Who may do what: the one place that answers "give me this project for this person", or says not found.
+
+Every id that comes from outside ends here: stages load their row and ask `require` about its project.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from labeling.errors import NotAllowedError, NotFoundError
+from labeling.history.actor import Actor
+from labeling.projects.models import Membership, Project, Role, Scope
+
+_ALL = frozenset(Role)
+_WORKERS = frozenset({Role.OWNER, Role.LEAD, Role.REVIEWER})
+_READERS = frozenset({Role.OWNER, Role.LEAD, Role.VIEWER})
+_LEADS = frozenset({Role.OWNER, Role.LEAD})
+_OWNERS = frozenset({Role.OWNER})
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    roles: frozenset[Role]
+    scopes: frozenset[Scope]
+
+
+class Permission(Enum):
+    """What can be asked for: the roles that may, and the key scopes of which one is needed."""
+
+    SEE = _Rule(_ALL, frozenset(Scope))
+    READ_ITEMS = _Rule(_READERS, frozenset({Scope.INGEST, Scope.DATASETS_READ, Scope.MANAGE}))
+    READ_TRUST = _Rule(_ALL, frozenset({Scope.INGEST, Scope.DATASETS_READ, Scope.MANAGE}))
+    READ_DATASETS = _Rule(_READERS, frozenset({Scope.DATASETS_READ, Scope.MANAGE}))
+    INGEST = _Rule(_LEADS, frozenset({Scope.INGEST}))
+    REVIEW = _Rule(_WORKERS, frozenset({Scope.REVIEW}))
+    LEAD = _Rule(_LEADS, frozenset({Scope.MANAGE}))
+    OWN = _Rule(_OWNERS, frozenset({Scope.MANAGE}))
+
+
+def get_project(actor: Actor, slug: str, permission: Permission) -> Project:
+    """The project with this slug; NotFoundError for strangers, NotAllowedError for members who may not."""
+    project = Project.objects.filter(slug=slug).first() if "\x00" not in slug else None
+    if project is None:
+        raise _no_such_project()
+    require(actor, project.pk, permission)
+    return project
+
+
+def require(actor: Actor, project_id: int, permission: Permission) -> None:
+    """Refuse unless the actor may do this in this project."""
+    if actor.project_id is not None and actor.project_id != project_id:
+        raise _no_such_project()
+    role = Role.OWNER if actor.is_admin else find_role(actor, project_id)
+    if role is None:
+        raise _no_such_project()
+    if actor.scopes is not None and not actor.scopes & permission.value.scopes:
+        needed = " or ".join(sorted(permission.value.scopes))
+        raise NotAllowedError("scope_missing", f"This key needs the scope {needed}.")
+    if role not in permission.value.roles:
+        raise NotAllowedError("role_missing", f"The role {role} may not do this in this project.")
+
+
+def may(actor: Actor, project_id: int, permission: Permission) -> bool:
+    """Whether `require` would let the actor pass."""
+    try:
+        require(actor, project_id, permission)
+    except (NotFoundError, NotAllowedError):
+        return False
+    return True
+
+
+def require_admin(actor: Actor, scope: Scope = Scope.MANAGE) -> None:
+    """Refuse unless the actor is an administrator of the whole instance and the key is not tied to a project."""
+    if actor.scopes is not None and scope not in actor.scopes:
+        raise NotAllowedError("scope_missing", f"This key needs the scope {scope}.")
+    if not actor.is_admin or actor.project_id is not None:
+        raise NotAllowedError("role_missing", "Only an administrator may do this.")
+
+
+def find_role(actor: Actor, project_id: int) -> Role | None:
+    """The actor's role in the project, or none."""
+    role = (
+        Membership.objects.filter(project_id=project_id, user_id=actor.user_id)
+        .values_list("role", flat=True)
+        .first()
+    )
+    return Role(role) if role else None
+
+
+def _no_such_project() -> NotFoundError:
+    return NotFoundError("not_found", "There is no such project.")

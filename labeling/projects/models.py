@@ -1,0 +1,156 @@
+"""Projects, their people, keys, and the numbered label schemas and guidelines."""
+
+import secrets
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+__all__ = ["ApiKey", "Guidelines", "LabelSchema", "Membership", "Project", "Role", "Scope", "TaskType"]
+
+
+class TaskType(models.TextChoices):
+    CLASSIFICATION = "classification"
+    MULTILABEL = "multilabel"
+    TEXT = "text"
+    FIELDS = "fields"
+    SPANS = "spans"
+    BOXES = "boxes"
+
+
+class Role(models.TextChoices):
+    OWNER = "owner"
+    LEAD = "lead"
+    REVIEWER = "reviewer"
+    VIEWER = "viewer"
+
+
+class Scope(models.TextChoices):
+    INGEST = "ingest"
+    REVIEW = "review"
+    DATASETS_READ = "datasets:read"
+    MANAGE = "manage"
+
+
+def _new_secret() -> bytes:
+    return secrets.token_bytes(32)
+
+
+class Project(models.Model):
+    """One kind of work for one kind of item. `routing_epoch` rises with everything that changes how items are routed,
+    so that a writer with an outdated copy of the rules finds no row to write through."""
+
+    slug = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=200)
+    task_type = models.CharField(max_length=20, choices=TaskType)
+    time_zone = models.CharField(max_length=60, default="UTC")
+    simulation = models.BooleanField(
+        default=False, help_text="Holds replayed or invented work; days follow occurred_at, and every page says so."
+    )
+    schema_number = models.PositiveIntegerField(default=1)
+    guidelines_number = models.PositiveIntegerField(default=0)
+    policy_number = models.PositiveIntegerField(default=0)
+    routing_epoch = models.BigIntegerField(default=1)
+    lottery_secret = models.BinaryField(default=_new_secret, editable=False)
+    publish_every_seconds = models.PositiveIntegerField(default=900)
+    publish_after_decisions = models.PositiveIntegerField(default=1000)
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["slug"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(task_type__in=TaskType.values), name="project_task_type_known"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class LabelSchema(models.Model):
+    """The allowed labels or fields of a project, numbered and never changed."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="label_schemas")
+    number = models.PositiveIntegerField()
+    body = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "number"], name="label_schema_number_once")]
+
+    def __str__(self) -> str:
+        return f"{self.project_id} label schema {self.number}"
+
+
+class Guidelines(models.Model):
+    """What reviewers are told, numbered and never changed. Markdown."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="guidelines_versions")
+    number = models.PositiveIntegerField()
+    text = models.TextField()
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        verbose_name_plural = "guidelines"
+        constraints = [models.UniqueConstraint(fields=["project", "number"], name="guidelines_number_once")]
+
+    def __str__(self) -> str:
+        return f"{self.project_id} guidelines {self.number}"
+
+
+class Membership(models.Model):
+    """What a person may do in a project."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=20, choices=Role)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "user"], name="one_role_per_project"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} is {self.role} of {self.project_id}"
+
+
+class ApiKey(models.Model):
+    """A hashed key with scopes; it acts as its member, and may be tied to one project."""
+
+    name = models.CharField(max_length=200)
+    prefix = models.CharField(max_length=12, help_text="The first characters, to recognise a key by")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = ArrayField(models.CharField(max_length=20, choices=Scope))
+    project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.CASCADE, related_name="api_keys")
+    member = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_keys")
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        verbose_name = "API key"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(revoked_at__isnull=True, revoked_by__isnull=True)
+                | models.Q(revoked_at__isnull=False, revoked_by__isnull=False),
+                name="api_key_revoked_whole",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"

@@ -1,0 +1,149 @@
+"""Queues, review tasks and claims."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+__all__ = ["Exclusion", "Purpose", "QueueMark", "ReviewQueue", "ReviewTask", "TaskKind", "TaskState"]
+
+
+class TaskKind(models.TextChoices):
+    """What a reviewer sees."""
+
+    REVIEW = "review"
+    LABEL = "label"
+    ADJUDICATION = "adjudication"
+
+
+class Purpose(models.TextChoices):
+    """Why the task exists; never shown to reviewers."""
+
+    REVIEW = "review"
+    AUDIT = "audit"
+    FALLBACK = "fallback"
+    SECOND_REVIEW = "second_review"
+    ADJUDICATION = "adjudication"
+    SENTINEL = "sentinel"
+
+
+class TaskState(models.TextChoices):
+    WAITING = "waiting"
+    CLAIMED = "claimed"
+    DECIDED = "decided"
+    CANCELLED = "cancelled"
+
+
+class ReviewQueue(models.Model):
+    """A stream of review tasks. Each project has `default`, and `leads` for what was escalated."""
+
+    project = models.ForeignKey("labeling.Project", on_delete=models.PROTECT, related_name="queues")
+    slug = models.SlugField(max_length=60)
+    name = models.CharField(max_length=200)
+    leads_only = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "slug"], name="queue_slug_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class QueueMark(models.Model):
+    """Low-water mark: no waiting task of this queue and priority has a smaller position.
+
+    Claims start here instead of walking over index entries of tasks that were decided while a snapshot is open.
+    Raised only by the sweep, lowered by whoever puts a task back below it.
+    """
+
+    queue = models.ForeignKey(ReviewQueue, on_delete=models.CASCADE, related_name="marks")
+    priority = models.SmallIntegerField()
+    low = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["queue", "priority"], name="one_mark_per_priority")]
+
+    def __str__(self) -> str:
+        return f"queue {self.queue_id} priority {self.priority} from {self.low}"
+
+
+class ReviewTask(models.Model):
+    """One piece of work: an item that a person is to look at. `position` orders a queue (smaller first); it is the id
+    unless a deadline puts the task elsewhere. The claim's columns are all set or all empty."""
+
+    id = models.BigIntegerField(primary_key=True)
+    project = models.ForeignKey("labeling.Project", on_delete=models.PROTECT, related_name="tasks")
+    queue = models.ForeignKey(ReviewQueue, on_delete=models.PROTECT, related_name="tasks", db_index=False)
+    kind = models.CharField(max_length=20, choices=TaskKind)
+    purpose = models.CharField(max_length=20, choices=Purpose)
+    state = models.CharField(max_length=20, choices=TaskState, default=TaskState.WAITING)
+    item_id = models.BigIntegerField()
+    prediction_id = models.BigIntegerField()
+    model_version_id = models.BigIntegerField()
+    confidence = models.FloatField()
+    segment = models.TextField(null=True)
+    label = models.TextField(null=True)
+    slot = models.PositiveSmallIntegerField(default=1, help_text="Tells apart the tasks of one item that may be open at once")
+    priority = models.SmallIntegerField(default=0)
+    position = models.BigIntegerField()
+    due_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+    claimed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="claims", db_index=False
+    )
+    claim_token = models.UUIDField(null=True)
+    claimed_at = models.DateTimeField(null=True)
+    lease_expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["queue", "-priority", "position"], condition=Q(state="waiting"), name="task_waiting"
+            ),
+            models.Index(fields=["lease_expires_at"], condition=Q(state="claimed"), name="task_lease"),
+            models.Index(fields=["claimed_by"], condition=Q(state="claimed"), name="task_claimed_by"),
+            models.Index(fields=["item_id"], name="task_by_item"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["item_id", "slot"],
+                condition=Q(state__in=["waiting", "claimed"]),
+                name="one_open_task_per_item_and_slot",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    state="claimed",
+                    claimed_by__isnull=False,
+                    claim_token__isnull=False,
+                    claimed_at__isnull=False,
+                    lease_expires_at__isnull=False,
+                )
+                | Q(
+                    state__in=["waiting", "decided", "cancelled"],
+                    claimed_by__isnull=True,
+                    claim_token__isnull=True,
+                    claimed_at__isnull=True,
+                    lease_expires_at__isnull=True,
+                ),
+                name="task_claim_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"task {self.pk}"
+
+
+class Exclusion(models.Model):
+    """This person does not get this task: skipped it, or had a part in its item before."""
+
+    task = models.ForeignKey(ReviewTask, on_delete=models.CASCADE, related_name="exclusions", db_index=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    reason = models.TextField(blank=True)
+    until = models.DateTimeField(null=True, help_text="Empty: for ever")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["task", "user"], name="one_exclusion_per_person")]
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} not for {self.user_id}"

@@ -1,0 +1,66 @@
+"""Policy versions (people's) and policy periods (what is in force)."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+__all__ = ["PolicyPeriod", "PolicyVersion"]
+
+
+class PolicyVersion(models.Model):
+    """A numbered routing policy as a person wrote it, complete with defaults. Never changed."""
+
+    project = models.ForeignKey("labeling.Project", on_delete=models.PROTECT, related_name="policy_versions")
+    number = models.PositiveIntegerField()
+    body = models.JSONField()
+    note = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "number"], name="policy_number_once")]
+
+    def __str__(self) -> str:
+        return f"{self.project_id} policy v{self.number}"
+
+
+class PolicyPeriod(models.Model):
+    """An interval in which thresholds, audit rate, level and epoch of a scope are constant.
+
+    The scope is a model version (none: all that have no period of their own) and a label group ("" for all labels). A new
+    row is opened on any change; only `ended_at` is ever written afterwards, once.
+    """
+
+    project = models.ForeignKey("labeling.Project", on_delete=models.PROTECT, related_name="policy_periods")
+    policy_number = models.PositiveIntegerField()
+    model_version = models.ForeignKey(
+        "labeling.ModelVersion", null=True, on_delete=models.PROTECT, related_name="policy_periods"
+    )
+    label_group = models.CharField(max_length=200, blank=True)
+    epoch = models.PositiveIntegerField(default=1)
+    level = models.PositiveSmallIntegerField(default=0)
+    high = models.FloatField(help_text="At or above this confidence a prediction is applied automatically")
+    low = models.FloatField(help_text="Below this confidence the fallback applies")
+    audit_rate = models.FloatField()
+    reason = models.TextField()
+    opened_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    started_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "-id"], name="period_by_project")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "model_version", "label_group"],
+                condition=models.Q(ended_at__isnull=True),
+                nulls_distinct=False,
+                name="one_open_period_per_scope",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project_id} period {self.pk} of policy v{self.policy_number}"

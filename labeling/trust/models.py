@@ -1,0 +1,158 @@
+"""Counts from which every rate is worked out. Writers append deltas; one folder adds them to the cells.
+
+All cells belong to the hour or day in which the *prediction* was routed (its `occurred_at` in simulated projects), in the
+project's time zone; late labels update that day.
+"""
+
+from django.conf import settings
+from django.db import models
+
+__all__ = ["COUNTERS", "ReviewerDay", "SliceKind", "TrustCell", "TrustDelta", "TrustHour", "TrustSlice"]
+
+COUNTERS = (
+    "total",  # predictions routed (settled ones are in no count)
+    "auto",
+    "review",
+    "fallback",
+    "fallback_manual",  # of fallback: a person labels
+    "audit_due",  # of auto: drawn for a blind check
+    "audit_done",
+    "audit_err",  # the check's label differs, or there was none ("can't tell")
+    "audit_err_adjudicated",  # of audit_err: settled by a second person
+    "confirmed",
+    "corrected",
+    "rejected",
+    "skipped",
+    "escalated",
+    "shadow_done",  # fallback predictions that a person labelled
+    "shadow_err",
+)
+
+
+class TrustDelta(models.Model):
+    """What one transaction adds: a list of {"hour","period","model_version","bucket","segment","label", counters...}
+    and of reviewer entries (see `deltas.py`). Deleted in the transaction that folds it."""
+
+    project_id = models.BigIntegerField()
+    payload = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"delta {self.pk}"
+
+
+class Counts(models.Model):
+    total = models.BigIntegerField(default=0)
+    auto = models.BigIntegerField(default=0)
+    review = models.BigIntegerField(default=0)
+    fallback = models.BigIntegerField(default=0)
+    fallback_manual = models.BigIntegerField(default=0)
+    audit_due = models.BigIntegerField(default=0)
+    audit_done = models.BigIntegerField(default=0)
+    audit_err = models.BigIntegerField(default=0)
+    audit_err_adjudicated = models.BigIntegerField(default=0)
+    confirmed = models.BigIntegerField(default=0)
+    corrected = models.BigIntegerField(default=0)
+    rejected = models.BigIntegerField(default=0)
+    skipped = models.BigIntegerField(default=0)
+    escalated = models.BigIntegerField(default=0)
+    shadow_done = models.BigIntegerField(default=0)
+    shadow_err = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class TrustCell(Counts):
+    """Counts of a day, policy period, model version and confidence bucket."""
+
+    project_id = models.BigIntegerField()
+    day = models.DateField()
+    period_id = models.BigIntegerField()
+    model_version_id = models.BigIntegerField()
+    bucket = models.SmallIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project_id", "day", "period_id", "model_version_id", "bucket"], name="one_trust_cell"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project_id} {self.day} period {self.period_id} bucket {self.bucket}"
+
+
+class TrustHour(Counts):
+    """Counts of an hour, policy period and model version."""
+
+    project_id = models.BigIntegerField()
+    hour = models.DateTimeField()
+    period_id = models.BigIntegerField()
+    model_version_id = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project_id", "hour", "period_id", "model_version_id"], name="one_trust_hour"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project_id} {self.hour} period {self.period_id}"
+
+
+class SliceKind(models.TextChoices):
+    SEGMENT = "segment"
+    LABEL = "label"
+
+
+class TrustSlice(Counts):
+    """Counts of a day and model version by segment or predicted label; values beyond the 50 first seen are "other"."""
+
+    project_id = models.BigIntegerField()
+    day = models.DateField()
+    model_version_id = models.BigIntegerField()
+    kind = models.CharField(max_length=20, choices=SliceKind)
+    value = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project_id", "day", "model_version_id", "kind", "value"], name="one_trust_slice"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project_id} {self.day} {self.kind} {self.value}"
+
+
+class ReviewerDay(models.Model):
+    """Counts of a reviewer's day in a queue, by the day of the decision."""
+
+    project_id = models.BigIntegerField()
+    day = models.DateField()
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    queue_id = models.BigIntegerField()
+    reviewed = models.BigIntegerField(default=0)
+    confirmed = models.BigIntegerField(default=0)
+    corrected = models.BigIntegerField(default=0)
+    labelled = models.BigIntegerField(default=0)
+    rejected = models.BigIntegerField(default=0)
+    escalated = models.BigIntegerField(default=0)
+    sentinels = models.BigIntegerField(default=0)
+    sentinels_missed = models.BigIntegerField(default=0)
+    gold = models.BigIntegerField(default=0)
+    gold_changed = models.BigIntegerField(default=0)
+    double_reviewed = models.BigIntegerField(default=0)
+    agreed = models.BigIntegerField(default=0)
+    seconds = models.FloatField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project_id", "day", "reviewer", "queue_id"], name="one_reviewer_day"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reviewer_id} on {self.day}"

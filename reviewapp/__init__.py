@@ -1,0 +1,1 @@
+"""The Django project: settings, processes and how they are started. The product itself is `labeling`."""

@@ -1,0 +1,23 @@
+"""The Celery application: workers and beat start from here."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_init
+
+from reviewapp.stack.parent_death import die_with_parent
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reviewapp.settings")
+
+app = Celery("reviewapp")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@worker_process_init.connect
+def _end_with_the_worker(**_signal: Any) -> None:
+    """A pool process must not go on with its task when its worker was killed: the task is delivered again."""
+    die_with_parent()

@@ -1,13 +1,28 @@
 """Counts from which every rate is worked out. Writers append deltas; one folder adds them to the cells.
 
-All cells belong to the hour or day in which the *prediction* was routed (its `occurred_at` in simulated projects), in the
-project's time zone; late labels update that day.
+All cells belong to the hour, day or week in which the *prediction* was routed (its `occurred_at` in simulated projects),
+in the project's time zone; late labels update that day. The policy period is part of every key, because inside a period
+the chance of a blind check is constant: without it no sum over cells could be weighted rightly.
 """
 
 from django.conf import settings
 from django.db import models
 
-__all__ = ["COUNTERS", "ReviewerDay", "SliceKind", "TrustCell", "TrustDelta", "TrustHour", "TrustSlice"]
+from labeling.ingestion.models import JsonText
+
+__all__ = [
+    "COUNTERS",
+    "REVIEWER_COUNTERS",
+    "ReviewerDay",
+    "SliceKind",
+    "SliceValue",
+    "TrustCell",
+    "TrustDay",
+    "TrustDelta",
+    "TrustHour",
+    "TrustSlice",
+    "TrustWeek",
+]
 
 COUNTERS = (
     "total",  # predictions routed (settled ones are in no count)
@@ -19,22 +34,36 @@ COUNTERS = (
     "audit_done",
     "audit_err",  # the check's label differs, or there was none ("can't tell")
     "audit_err_adjudicated",  # of audit_err: settled by a second person
-    "confirmed",
+    "confirmed",  # of review: the label that settled it equals the prediction
     "corrected",
-    "rejected",
+    "rejected",  # of review and manual fallback: the item cannot be labelled
     "skipped",
     "escalated",
     "shadow_done",  # fallback predictions that a person labelled
     "shadow_err",
 )
+REVIEWER_COUNTERS = (
+    "reviewed",  # decisions, sentinels and gold items excluded
+    "confirmed",
+    "corrected",
+    "labelled",
+    "rejected",
+    "escalated",
+    "sentinels",
+    "sentinels_missed",
+    "gold",
+    "gold_changed",
+    "double_reviewed",
+    "agreed",
+    "seconds",
+)
 
 
 class TrustDelta(models.Model):
-    """What one transaction adds: a list of {"hour","period","model_version","bucket","segment","label", counters...}
-    and of reviewer entries (see `deltas.py`). Deleted in the transaction that folds it."""
+    """What one transaction adds, as `deltas.Entry` objects. Deleted in the transaction that folds it."""
 
     project_id = models.BigIntegerField()
-    payload = models.JSONField()
+    payload = JsonText()
 
     def __str__(self) -> str:
         return f"delta {self.pk}"
@@ -82,8 +111,47 @@ class TrustCell(Counts):
         return f"{self.project_id} {self.day} period {self.period_id} bucket {self.bucket}"
 
 
+class TrustWeek(Counts):
+    """The cells of an ISO week (`week` is its Monday) in one row, so that a year of buckets stays readable."""
+
+    project_id = models.BigIntegerField()
+    week = models.DateField()
+    period_id = models.BigIntegerField()
+    model_version_id = models.BigIntegerField()
+    bucket = models.SmallIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project_id", "week", "period_id", "model_version_id", "bucket"], name="one_trust_week"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project_id} week of {self.week} period {self.period_id} bucket {self.bucket}"
+
+
+class TrustDay(Counts):
+    """Counts of a day, policy period and model version: what lines are drawn from."""
+
+    project_id = models.BigIntegerField()
+    day = models.DateField()
+    period_id = models.BigIntegerField()
+    model_version_id = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project_id", "day", "period_id", "model_version_id"], name="one_trust_day"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project_id} {self.day} period {self.period_id}"
+
+
 class TrustHour(Counts):
-    """Counts of an hour, policy period and model version."""
+    """Counts of an hour, policy period and model version. `hour` is the instant at which the project's clock showed it."""
 
     project_id = models.BigIntegerField()
     hour = models.DateTimeField()
@@ -102,15 +170,23 @@ class TrustHour(Counts):
 
 
 class SliceKind(models.TextChoices):
+    """What a slice is of. "none" are the predictions without a value, "other" those beyond the 50 values kept; both are
+    kinds of their own, because a client may well call a segment "other"."""
+
     SEGMENT = "segment"
+    SEGMENT_NONE = "segment_none"
+    SEGMENT_OTHER = "segment_other"
     LABEL = "label"
+    LABEL_NONE = "label_none"
+    LABEL_OTHER = "label_other"
 
 
 class TrustSlice(Counts):
-    """Counts of a day and model version by segment or predicted label; values beyond the 50 first seen are "other"."""
+    """Counts of a day, policy period and model version by segment or predicted label."""
 
     project_id = models.BigIntegerField()
     day = models.DateField()
+    period_id = models.BigIntegerField()
     model_version_id = models.BigIntegerField()
     kind = models.CharField(max_length=20, choices=SliceKind)
     value = models.TextField(blank=True)
@@ -118,12 +194,33 @@ class TrustSlice(Counts):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["project_id", "day", "model_version_id", "kind", "value"], name="one_trust_slice"
+                fields=["project_id", "kind", "day", "period_id", "model_version_id", "value"],
+                name="one_trust_slice",
             )
         ]
 
     def __str__(self) -> str:
         return f"{self.project_id} {self.day} {self.kind} {self.value}"
+
+
+class SliceValue(models.Model):
+    """A segment or predicted label that has slices of its own: the 50 first seen of a model version. Written by the folder
+    alone, so that what counts as "other" does not depend on the order in which a batch is read."""
+
+    project_id = models.BigIntegerField()
+    model_version_id = models.BigIntegerField()
+    kind = models.CharField(max_length=20, choices=SliceKind)
+    value = models.TextField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project_id", "kind", "model_version_id", "value"], name="one_slice_value"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project_id} {self.kind} {self.value}"
 
 
 class ReviewerDay(models.Model):
@@ -149,9 +246,7 @@ class ReviewerDay(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["project_id", "day", "reviewer", "queue_id"], name="one_reviewer_day"
-            )
+            models.UniqueConstraint(fields=["project_id", "day", "reviewer", "queue_id"], name="one_reviewer_day")
         ]
 
     def __str__(self) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
-from psycopg_pool import ConnectionPool
 
 from reviewapp.env import Environment, SettingError
+from reviewapp.postgresql.stall import StallAwareConnection
 
 # Milliseconds a statement may take, by role of the process. A person at the keyboard (command) has no limit;
 # a worker's limit is how long an export may hold a snapshot (claims slow down behind an old one).
-STATEMENT_TIMEOUT = {"web": 15_000, "worker": 60_000, "beat": 15_000, "demo": 60_000, "command": 0}
-LOCK_TIMEOUT = {"web": 5_000, "worker": 10_000, "beat": 5_000, "demo": 10_000, "command": 0}
+STATEMENT_TIMEOUT = {"web": 15_000, "worker": 60_000, "beat": 15_000, "demo": 60_000, "command": 0, "test": 60_000}
+LOCK_TIMEOUT = {"web": 5_000, "worker": 10_000, "beat": 5_000, "demo": 10_000, "command": 0, "test": 20_000}
 IDLE_IN_TRANSACTION_TIMEOUT = 60_000
-WAIT_FOR_CONNECTION_S = 2.0
+WAIT_FOR_CONNECTION_S = 1.5
 
 
 def connection_settings(url: str, env: Environment) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def connection_settings(url: str, env: Environment) -> dict[str, Any]:
     except Exception as error:
         raise SettingError("DATABASE_URL is not a PostgreSQL connection URL.") from error
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "reviewapp.postgresql",
         "NAME": given.pop("dbname", "reviewapp"),
         "USER": given.pop("user", ""),
         "PASSWORD": given.pop("password", ""),
@@ -61,7 +61,7 @@ def _pool(env: Environment) -> dict[str, Any]:
             "min_size": min(2, env.threads),
             "max_size": env.threads,
             "timeout": WAIT_FOR_CONNECTION_S,
-            "check": ConnectionPool.check_connection,
+            "connection_class": StallAwareConnection,
             # The pause between tries doubles up to here, then the pool gives up and starts anew when asked.
             "reconnect_timeout": 2.0,
             "max_idle": 300.0,

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 PRODUCTION = "production"
 DEVELOPMENT = "development"
 STORAGE_SCHEMES = ("s3", "gs", "az")
-ROLES = ("web", "worker", "beat", "demo", "command")
+ROLES = ("web", "worker", "beat", "demo", "command", "test")
 SOCKET_PATH_LIMIT = 100  # sockaddr_un holds 104 bytes on macOS, 108 on Linux
 
 

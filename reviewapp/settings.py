@@ -20,6 +20,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # --- What this instance is -------------------------------------------------------------------------------------
 
 PRODUCTION = ENV.is_production
+TESTING = ENV.role == "test"  # a test run collects no static files
 DEBUG = False
 SECRET_KEY = ENV.secret_key or environment.kept_secret_key(ENV.home)
 REVIEWAPP_HOME = ENV.home
@@ -163,8 +164,13 @@ STATIC_ROOT = HOME.static
 STATICFILES_DIRS = [folder for folder in (BASE_DIR / "static",) if folder.is_dir()]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if TESTING
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
 }
+WHITENOISE_USE_FINDERS = TESTING
 WHITENOISE_MAX_AGE = 3600  # files whose name carries no hash; the others never change
 
 # --- API -------------------------------------------------------------------------------------------------------

@@ -14,12 +14,9 @@ import shutil
 import signal
 import stat
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
-import psycopg
-from psycopg import sql
 
 from reviewapp.env import SettingError
 from reviewapp.stack.child import as_child
@@ -27,7 +24,6 @@ from reviewapp.stack.home import DATABASE, POSTGRES_UID, ROOT_STATE, Home, make_
 
 MAJOR = 18
 SUPERUSER = "postgres"
-SUPPORTED = range(15, 19)
 MEGABYTE = 1024 * 1024
 
 
@@ -56,45 +52,6 @@ def command(home: Home) -> list[str]:
     """The server's command line; it leaves root behind and stops with its parent."""
     server = [str(_executable_for_server("postgres")), "-D", str(_data(home)), "-c", f"config_file={_config(home)}"]
     return as_child(server, stop_with=signal.SIGINT, uid=server_uid())
-
-
-def wait_until_ready(home: Home, seconds: float = 60.0) -> None:
-    """Return when the server takes connections; SettingError when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            with _as_superuser(home, "postgres"):
-                return
-        except psycopg.OperationalError as error:
-            if time.monotonic() > deadline:
-                raise SettingError(
-                    f"the embedded PostgreSQL did not start within {seconds:.0f} s; see {home.logs / 'postgres.log'}."
-                ) from error
-            time.sleep(0.05)
-
-
-def create_database(home: Home) -> None:
-    """Make the product's role and database. The role may make databases (tests do), and nothing more."""
-    with _as_superuser(home, "postgres") as connection:
-        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [DATABASE]).fetchone():
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB").format(sql.Identifier(DATABASE)))
-        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-            name = sql.Identifier(DATABASE)
-            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
-
-
-def refuse_unsupported(url: str) -> None:
-    """SettingError for an external server that cannot be reached or has a version we do not know."""
-    try:
-        with psycopg.connect(url, connect_timeout=5) as connection:
-            major = connection.info.server_version // 10_000
-    except psycopg.Error as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise SettingError(f"DATABASE_URL: the database cannot be reached: {reason}") from error
-    if major not in SUPPORTED:
-        raise SettingError(
-            f"DATABASE_URL: PostgreSQL {SUPPORTED.start} to {SUPPORTED.stop - 1} is supported, the server is {major}."
-        )
 
 
 def running_pid(home: Home) -> int | None:
@@ -244,15 +201,17 @@ def _refuse_other_major(home: Home) -> None:
 def _write_configuration(home: Home, *, durable: bool) -> None:
     """Write postgresql.conf, pg_hba.conf and pg_ident.conf; `custom.conf` beside them is the operator's."""
     folder = home.postgres
-    hba, ident = folder / "pg_hba.conf", folder / "pg_ident.conf"
+    hba, ident, custom = folder / "pg_hba.conf", folder / "pg_ident.conf", folder / "custom.conf"
     lines = [f"{name} = {_quoted(value)}" for name, value in _parameters(home, durable=durable).items()]
     lines += [f"hba_file = {_quoted(str(hba))}", f"ident_file = {_quoted(str(ident))}"]
-    lines += [f"include_if_exists = {_quoted(str(folder / 'custom.conf'))}", ""]
+    lines += [f"include = {_quoted(str(custom))}", ""]
+    if not custom.exists():
+        custom.write_text("# Settings of your own; they win over postgresql.conf, which each start writes anew.\n")
     _config(home).write_text("\n".join(lines), encoding="utf-8")
     hba.write_text("local all all peer map=owner\n", encoding="utf-8")
     user = "root" if os.geteuid() == 0 else getpass.getuser()
     ident.write_text("".join(f'owner "{user}" {role}\n' for role in (SUPERUSER, DATABASE)), encoding="utf-8")
-    for path in (_config(home), hba, ident):
+    for path in (_config(home), hba, ident, custom):
         path.chmod(0o600)
         os.chown(path, server_uid(), -1)
 
@@ -294,12 +253,3 @@ def _parameters(home: Home, *, durable: bool) -> dict[str, str]:
     if not durable:
         parameters |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
     return parameters
-
-
-# --- Connections -----------------------------------------------------------------------------------------------
-
-
-def _as_superuser(home: Home, database: str) -> psycopg.Connection[tuple[object, ...]]:
-    return psycopg.connect(
-        host=str(home.postgres_sockets), dbname=database, user=SUPERUSER, autocommit=True, connect_timeout=3
-    )

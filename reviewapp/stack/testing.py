@@ -21,7 +21,7 @@ from types import FrameType
 import psutil
 import pytest
 
-from reviewapp.stack import postgres, valkey
+from reviewapp.stack import postgres, postgres_client, valkey
 from reviewapp.stack.home import Home
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -52,8 +52,8 @@ def running_postgres(home: Home) -> Iterator[None]:
     """The embedded PostgreSQL with the product's role and database; it forgets all at a power cut."""
     postgres.prepare(home, durable=False)
     with _child(postgres.command(home), home.logs / "postgres.log", signal.SIGINT):
-        postgres.wait_until_ready(home)
-        postgres.create_database(home)
+        postgres_client.wait_until_ready(home)
+        postgres_client.create_database(home)
         yield
 
 
@@ -73,6 +73,7 @@ def environment(home: Home) -> dict[str, str]:
         "REVIEWAPP_HOME": str(home.path),
         "REVIEWAPP_STORAGE": str(home.path / "storage"),
         "REVIEWAPP_ENV": "development",
+        "REVIEWAPP_ROLE": "test",
         "SECRET_KEY": "only-for-tests-" * 4,
         "DATABASE_URL": os.environ.get(EXTERNAL) or own.database_url,
         "REDIS_URL": own.redis_url,

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend, for web processes that must answer while the database does not."""

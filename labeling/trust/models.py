@@ -123,7 +123,8 @@ class TrustWeek(Counts):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["project_id", "week", "period_id", "model_version_id", "bucket"], name="one_trust_week"
+                fields=["project_id", "week", "period_id", "model_version_id", "bucket"],
+                name="one_trust_week",
             )
         ]
 
@@ -246,7 +247,9 @@ class ReviewerDay(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["project_id", "day", "reviewer", "queue_id"], name="one_reviewer_day")
+            models.UniqueConstraint(
+                fields=["project_id", "day", "reviewer", "queue_id"], name="one_reviewer_day"
+            )
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,96 @@
+"""What counts as what: the rules that turn routes and answers into counters. Pure.
+
+A prediction's contribution is a function of its route and of the answers that stand (given, and neither withdrawn nor
+replaced). An event adds the contribution after it minus the one before it, so that counts are equal to a recount by
+construction, whatever is undone, corrected or adjudicated in whatever order.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from labeling.decisions.models import Verdict
+from labeling.ingestion.models import Route
+from labeling.review.models import Purpose
+
+__all__ = ["Answer", "difference", "label_counts", "reviewer_counts", "route_counts"]
+
+Counts: TypeAlias = dict[str, int]
+N = TypeVar("N", int, float)
+
+# Whose answers say something about a prediction of this route. Others are about the item only: what a recall brought back
+# to people after it was applied automatically was not drawn at random, so it is no blind check.
+_ABOUT: dict[str, frozenset[str]] = {
+    Route.REVIEW: frozenset({Purpose.REVIEW, Purpose.ADJUDICATION}),
+    Route.AUTO: frozenset({Purpose.AUDIT, Purpose.ADJUDICATION}),
+    Route.FALLBACK: frozenset({Purpose.FALLBACK, Purpose.AUDIT, Purpose.ADJUDICATION}),
+}
+_UNCOUNTED = frozenset({Purpose.SENTINEL})
+
+
+class Answer(NamedTuple):
+    """A standing decision: why the task existed, what was said, and whether it equals the model's output."""
+
+    purpose: str
+    verdict: str
+    agreed: bool | None
+
+
+def route_counts(route: str, *, audited: bool = False, manual: bool = False) -> Counts:
+    """What a prediction adds when it is routed. `manual`: the fallback is a person. Settled ones add nothing."""
+    if route == Route.SETTLED:
+        return {}
+    counts = {"total": 1, str(route): 1}
+    if route == Route.AUTO and audited:
+        counts["audit_due"] = 1
+    if route == Route.FALLBACK and manual:
+        counts["fallback_manual"] = 1
+    return counts
+
+
+def label_counts(route: str, answers: Sequence[Answer], *, audited: bool = False) -> Counts:
+    """What the standing answers of one prediction add, in the order they were given.
+
+    The adjudicator's answer settles, else the last one. A blind check that differs, or that cannot tell, counts as an error
+    at once: waiting for the adjudicator would let right answers in early and wrong ones late, which flatters the model.
+    """
+    if route == Route.AUTO and not audited:
+        return {}
+    about = [answer for answer in answers if answer.purpose in _ABOUT.get(route, ())]
+    escalated = sum(answer.verdict == Verdict.ESCALATED for answer in about)
+    counts: Counts = {"escalated": escalated} if escalated else {}
+    given = [answer for answer in about if answer.verdict != Verdict.ESCALATED]
+    if given:
+        settling = next((a for a in reversed(given) if a.purpose == Purpose.ADJUDICATION), given[-1])
+        counts |= _settled_counts(route, settling)
+    return counts
+
+
+def reviewer_counts(purpose: str, verdict: str, seconds: float | None = None) -> dict[str, float]:
+    """What a decision adds to its reviewer's day. Test items are counted by whoever knows their answer, not here."""
+    if purpose in _UNCOUNTED:
+        return {}
+    return {"reviewed": 1, str(verdict): 1} | ({"seconds": seconds} if seconds else {})
+
+
+def difference(after: Mapping[str, N], before: Mapping[str, N]) -> dict[str, N]:
+    """after - before, without zeros."""
+    names: Iterable[str] = dict.fromkeys([*after, *before])
+    changes = {name: after.get(name, 0) - before.get(name, 0) for name in names}
+    return {name: change for name, change in changes.items() if change}
+
+
+def _settled_counts(route: str, answer: Answer) -> Counts:
+    rejected = answer.verdict == Verdict.REJECTED
+    agreed = answer.verdict == Verdict.CONFIRMED or (
+        answer.verdict == Verdict.LABELLED and bool(answer.agreed)
+    )
+    if route == Route.AUTO:
+        if agreed and not rejected:
+            return {"audit_done": 1}
+        adjudicated = {"audit_err_adjudicated": 1} if answer.purpose == Purpose.ADJUDICATION else {}
+        return {"audit_done": 1, "audit_err": 1} | adjudicated
+    if rejected:
+        return {"rejected": 1}
+    if route == Route.REVIEW:
+        return {"confirmed": 1} if agreed else {"corrected": 1}
+    return {"shadow_done": 1} if agreed else {"shadow_done": 1, "shadow_err": 1}

@@ -1,0 +1,75 @@
+"""What a replay asks of its project: that it exists, follows the wanted policy, and how much waits in its queues."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from labeling.replay.client import Api, ReplayError
+from labeling.replay.mapping import Json
+
+_DEFAULT_LEASE_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much work there is, in the queues that reviewers may take from."""
+
+    waiting: int
+    claimed: int
+
+    @property
+    def total(self) -> int:
+        return self.waiting + self.claimed
+
+
+def ensure_project(api: Api, slug: str, body: Json, policy: Json | None = None) -> None:
+    """Make the project when it is missing; a policy that is given is put in force when it is not yet."""
+    found = api.get(f"/projects/{slug}/")
+    if found.status == 404:
+        made = api.post("/projects/", {"slug": slug, **body, **({"policy": policy} if policy else {})})
+        if made.status == 201:
+            return
+        if made.code != "slug_taken" and made.status != 409:
+            made.expect(201)
+        found = api.get(f"/projects/{slug}/")  # made by somebody else, or by a request whose answer was lost
+    project = found.expect(200)
+    if project["task_type"] != body["task_type"]:
+        raise ReplayError(
+            f"The project {slug} is for {project['task_type']}, this file for {body['task_type']}."
+        )
+    if policy:
+        _ensure_policy(api, slug, policy)
+
+
+def get_load(api: Api, slug: str) -> Load:
+    """Waiting and claimed tasks, without the queues that are for leads only."""
+    queues = [
+        queue
+        for queue in listed(api.get(f"/projects/{slug}/queues/").expect(200))
+        if not queue.get("leads_only")
+    ]
+    return Load(sum(queue["waiting"] for queue in queues), sum(queue["claimed"] for queue in queues))
+
+
+def get_lease_seconds(api: Api, slug: str) -> float:
+    """After how long a claim that nobody uses any more comes back."""
+    policy = policy_body(api.get(f"/projects/{slug}/policy/").expect(200))
+    return float(policy.get("lease_seconds", _DEFAULT_LEASE_SECONDS))
+
+
+def listed(body: Any) -> list[Json]:
+    """The rows of a list answer."""
+    rows: list[Json] = body["results"] if isinstance(body, Mapping) else body
+    return rows
+
+
+def policy_body(answer: Json) -> Json:
+    """The policy inside an answer that may carry its number beside it."""
+    inner = answer.get("policy", answer)
+    return dict(inner)
+
+
+def _ensure_policy(api: Api, slug: str, wanted: Json) -> None:
+    current = policy_body(api.get(f"/projects/{slug}/policy/").expect(200))
+    if any(current.get(key) != value for key, value in wanted.items()):
+        api.send("PUT", f"/projects/{slug}/policy/", wanted).expect(200, 201)

@@ -68,6 +68,7 @@ class Reviewer(threading.Thread):
     def __init__(self, name: str, api: Api, work: Work, board: Board, patience: Patience) -> None:
         super().__init__(name=name, daemon=True)
         self._api, self._work, self._board, self._patience = api, work, board, patience
+        self._skipped: set[int] = set()
         self.finished = threading.Event()
 
     def run(self) -> None:
@@ -93,7 +94,9 @@ class Reviewer(threading.Thread):
     def _claim(self) -> list[Json]:
         answer = self._api.post(f"/projects/{self._work.project}/tasks/claim/", {"count": _CLAIM_COUNT})
         tasks: list[Json] = answer.expect(200)["tasks"]
-        return tasks
+        # With nothing else left the server offers again what somebody skipped; who has nothing to say about it, waits.
+        self._give_back([task for task in tasks if task["task"] in self._skipped])
+        return [task for task in tasks if task["task"] not in self._skipped]
 
     def _decide_all(self, tasks: Sequence[Json]) -> None:
         for place, task in enumerate(tasks):
@@ -139,6 +142,7 @@ class Reviewer(threading.Thread):
     def _skip(self, task: Json, reason: str) -> None:
         path, body = f"/tasks/{task['task']}/skip/", {"token": task["token"], "reason": reason}
         self._api.post(path, body).expect(200, 201, 204, 409)
+        self._skipped.add(task["task"])
 
 
 class Crew:

@@ -85,7 +85,8 @@ class Rehearsal:
     """Sender and reviewers at work on one project at the same time.
 
     With `ahead` the sender waits while more tasks than that are open, as long as somebody works on them: what people decide
-    can then change how later rows are routed.
+    can then change how later rows are routed. With `only_own_claims` it is over when nothing waits for the crew, whatever
+    other people hold.
     """
 
     def __init__(
@@ -97,10 +98,12 @@ class Rehearsal:
         report: Callable[[str], None],
         *,
         ahead: int = 0,
+        only_own_claims: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._project, self._crew, self._patience = api, project, crew, patience
         self._report, self._ahead, self._clock = report, ahead, clock
+        self._only_own_claims = only_own_claims
         self._started = self._reported = clock()
         self._sent = Sent()
         self._left = Load(0, 0)
@@ -164,6 +167,8 @@ class Rehearsal:
         while True:
             crew.raise_errors()
             load = get_load(self._api, self._project)
+            if self._only_own_claims:
+                load = Load(load.waiting, 0)
             if not load.total and (not crew.is_working or crew.is_idle):
                 return load
             if load.total:

@@ -1,0 +1,1 @@
+"""The demo: exhibits whose predictions come from real models, shown through the public API alone."""

@@ -15,7 +15,8 @@ def main() -> None:
     try:
         execute_from_command_line(sys.argv)
     except SettingError as error:
-        sys.exit(f"reviewapp: {error}")
+        print(f"reviewapp: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

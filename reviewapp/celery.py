@@ -17,7 +17,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@worker_process_init.connect
+@worker_process_init.connect  # type: ignore[untyped-decorator]
 def _end_with_the_worker(**_signal: Any) -> None:
     """A pool process must not go on with its task when its worker was killed: the task is delivered again."""
     die_with_parent()

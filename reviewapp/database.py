@@ -11,7 +11,14 @@ from reviewapp.postgresql.stall import StallAwareConnection
 
 # Milliseconds a statement may take, by role of the process. A person at the keyboard (command) has no limit;
 # a worker's limit is how long an export may hold a snapshot (claims slow down behind an old one).
-STATEMENT_TIMEOUT = {"web": 15_000, "worker": 60_000, "beat": 15_000, "demo": 60_000, "command": 0, "test": 60_000}
+STATEMENT_TIMEOUT = {
+    "web": 15_000,
+    "worker": 60_000,
+    "beat": 15_000,
+    "demo": 60_000,
+    "command": 0,
+    "test": 60_000,
+}
 LOCK_TIMEOUT = {"web": 5_000, "worker": 10_000, "beat": 5_000, "demo": 10_000, "command": 0, "test": 20_000}
 IDLE_IN_TRANSACTION_TIMEOUT = 60_000
 WAIT_FOR_CONNECTION_S = 1.5

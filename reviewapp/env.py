@@ -99,7 +99,9 @@ def kept_secret_key(home: Path) -> str:
                 draft.unlink()
         return path.read_text(encoding="ascii").strip()
     except OSError as error:
-        raise SettingError(f"REVIEWAPP_HOME: the secret key in {path} cannot be kept: {error.strerror}.") from error
+        raise SettingError(
+            f"REVIEWAPP_HOME: the secret key in {path} cannot be kept: {error.strerror}."
+        ) from error
 
 
 def bracketed(host: str) -> str:

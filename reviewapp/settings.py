@@ -227,7 +227,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "retry_on_timeout": True,
 }
 # A request that rings the bell waits for a missing broker half a second, not half a minute.
-CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.3}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 2,
+    "interval_start": 0,
+    "interval_step": 0.1,
+    "interval_max": 0.3,
+}
 CELERY_BEAT_SCHEDULE_FILENAME = str(HOME.beat_schedule)
 
 

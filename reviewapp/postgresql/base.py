@@ -18,7 +18,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
     @async_unsafe
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         if self.pool:
-            watch.start({name: value for name, value in conn_params.items() if name not in _NOT_FOR_THE_WATCH})
+            watch.start(
+                {name: value for name, value in conn_params.items() if name not in _NOT_FOR_THE_WATCH}
+            )
             if watch.refuses:
                 raise DatabaseStalled("the database is not available")
         return super().get_new_connection(conn_params)

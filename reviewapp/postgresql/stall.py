@@ -56,18 +56,19 @@ class StallWatch:
         connection: _Asking | None = None
         while True:
             try:
-                if connection is None:
-                    connection = _Asking.connect(**self._parameters, autocommit=True, connect_timeout=2)
+                connection = connection or _Asking.connect(
+                    **self._parameters, autocommit=True, connect_timeout=2
+                )
                 connection.execute("SELECT")
                 self.stalled, self._gone_since = False, None
-            except DatabaseStalled:
-                self.stalled = True
-                connection = _closed(connection)
-            except psycopg.errors.ConnectionTimeout:
-                self.stalled = True
-            except psycopg.Error:
-                self.stalled, self._gone_since = False, self._gone_since or time.monotonic()
-                connection = _closed(connection)
+            # Whatever it is: a watch that ended would leave its last word standing for ever.
+            except Exception as error:
+                self.stalled = isinstance(error, DatabaseStalled | psycopg.errors.ConnectionTimeout)
+                if not self.stalled:
+                    self._gone_since = self._gone_since or time.monotonic()
+                if connection is not None:
+                    connection.pgconn.finish()  # without a word to the server
+                    connection = None
             time.sleep(PAUSE_S)
 
 
@@ -112,8 +113,3 @@ def _patient(gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
             wanted = gen.send(ready)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
-
-
-def _closed(connection: _Asking | None) -> None:
-    if connection is not None:
-        connection.pgconn.finish()

@@ -15,7 +15,9 @@ import sys
 from reviewapp.stack.parent_death import set_death_signal
 
 
-def as_child(program: list[str], *, stop_with: signal.Signals, uid: int | None = None, directory: str = "/") -> list[str]:
+def as_child(
+    program: list[str], *, stop_with: signal.Signals, uid: int | None = None, directory: str = "/"
+) -> list[str]:
     """The command line that runs a program through this module; it needs the project as working directory."""
     rights = [] if uid is None else ["--uid", str(uid)]
     options = [*rights, "--signal", str(int(stop_with)), "--directory", directory]

@@ -156,7 +156,9 @@ def make_private(folder: Path, uid: int) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (uid, os.geteuid()):
-        raise SettingError(f"REVIEWAPP_HOME: {folder} belongs to somebody else; remove it or choose another home.")
+        raise SettingError(
+            f"REVIEWAPP_HOME: {folder} belongs to somebody else; remove it or choose another home."
+        )
     if found.st_uid != uid:
         os.chown(folder, uid, uid)
     folder.chmod(0o700)

@@ -50,7 +50,13 @@ def prepare(home: Home, *, durable: bool = True) -> None:
 
 def command(home: Home) -> list[str]:
     """The server's command line; it leaves root behind and stops with its parent."""
-    server = [str(_executable_for_server("postgres")), "-D", str(_data(home)), "-c", f"config_file={_config(home)}"]
+    server = [
+        str(_executable_for_server("postgres")),
+        "-D",
+        str(_data(home)),
+        "-c",
+        f"config_file={_config(home)}",
+    ]
     return as_child(server, stop_with=signal.SIGINT, uid=server_uid())
 
 
@@ -167,8 +173,10 @@ def _initialize(home: Home) -> None:
     draft.rename(_data(home))
 
 
-def _output_of(arguments: list[str], *, uid: int | None = None, gid: int | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603
+def _output_of(
+    arguments: list[str], *, uid: int | None = None, gid: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         arguments,
         user=uid,
         group=gid,
@@ -206,7 +214,9 @@ def _write_configuration(home: Home, *, durable: bool) -> None:
     lines += [f"hba_file = {_quoted(str(hba))}", f"ident_file = {_quoted(str(ident))}"]
     lines += [f"include = {_quoted(str(custom))}", ""]
     if not custom.exists():
-        custom.write_text("# Settings of your own; they win over postgresql.conf, which each start writes anew.\n")
+        custom.write_text(
+            "# Settings of your own; they win over postgresql.conf, which each start writes anew.\n"
+        )
     _config(home).write_text("\n".join(lines), encoding="utf-8")
     hba.write_text("local all all peer map=owner\n", encoding="utf-8")
     user = "root" if os.geteuid() == 0 else getpass.getuser()
@@ -251,5 +261,10 @@ def _parameters(home: Home, *, durable: bool) -> dict[str, str]:
         "cluster_name": "reviewapp",
     }
     if not durable:
-        parameters |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+        parameters |= {
+            "fsync": "off",
+            "synchronous_commit": "off",
+            "full_page_writes": "off",
+            "shared_buffers": "128MB",
+        }
     return parameters

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from xmlrpc.client import ServerProxy
 
 import django
@@ -110,7 +110,7 @@ def _static_fingerprint() -> str:
     digest = hashlib.sha256()
     for finder in get_finders():
         for path, storage in finder.list([]):
-            found = os.stat(storage.path(path))
+            found = Path(storage.path(path)).stat()
             digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
@@ -134,9 +134,11 @@ def _wait_for_web(env: Environment) -> None:
                 return
         except urllib.error.HTTPError:
             return
-        except (OSError, socket.timeout):
+        except (TimeoutError, OSError):
             time.sleep(0.05)
-    raise SettingError(f"the web server did not answer within {WEB_START_S:.0f} s; see the logs in the home's folder.")
+    raise SettingError(
+        f"the web server did not answer within {WEB_START_S:.0f} s; see the logs in the home's folder."
+    )
 
 
 def _greet(home: Home, env: Environment) -> None:

@@ -72,9 +72,20 @@ def _beat(home: Home) -> Program:
 
 
 def _worker() -> Program:
-    options = ["--loglevel", "WARNING", "--pool", "prefork", "--concurrency", str(WORKER_PROCESSES), "-O", "fair"]
+    options = [
+        "--loglevel",
+        "WARNING",
+        "--pool",
+        "prefork",
+        "--concurrency",
+        str(WORKER_PROCESSES),
+        "-O",
+        "fair",
+    ]
     options += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    return _python("worker", 40, ["-m", "celery", "-A", "reviewapp.celery", "worker", *options], stop_within_s=3)
+    return _python(
+        "worker", 40, ["-m", "celery", "-A", "reviewapp.celery", "worker", *options], stop_within_s=3
+    )
 
 
 def _demo() -> Program:
@@ -89,7 +100,9 @@ def _web(env: Environment) -> Program:
     return _python("web", 60, ["-m", "granian", *options, "reviewapp.wsgi:application"], stop_within_s=3)
 
 
-def _python(name: str, place: int, arguments: list[str], *, stop_within_s: int = 1, restart: str = "true") -> Program:
+def _python(
+    name: str, place: int, arguments: list[str], *, stop_within_s: int = 1, restart: str = "true"
+) -> Program:
     """A program of our own: this Python, the project as working directory, its name as role."""
     command = [sys.executable, *arguments]
     return Program(

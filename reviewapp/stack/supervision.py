@@ -27,6 +27,8 @@ STOP_S = 9.0
 class _Options(ServerOptions):  # type: ignore[misc]
     """Supervisor's options, which are also its door to the operating system."""
 
+    mood: int
+
     def __init__(self, home: Home) -> None:
         super().__init__()
         self._home = home

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 
@@ -92,8 +93,13 @@ def end_on_sigterm() -> None:
 @contextmanager
 def _child(command: list[str], log: Path, stop_with: signal.Signals) -> Iterator[None]:
     with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603
-            command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     try:
         yield
@@ -130,7 +136,10 @@ class _Run:
 
     def __init__(self) -> None:
         self.stack = ExitStack()
-        self.home: Home | None = None
+
+    @cached_property
+    def home(self) -> Home:
+        return self.stack.enter_context(temporary_home())
 
 
 _run = _Run()
@@ -140,7 +149,6 @@ _run = _Run()
 def pytest_load_initial_conftests() -> Generator[None, object, object]:
     """Before pytest-django reads the settings: a home and addresses of this run's own."""
     end_on_sigterm()
-    _run.home = _run.stack.enter_context(temporary_home())
     os.environ.update(environment(_run.home))
     return (yield)
 
@@ -152,7 +160,6 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(scope="session")
 def embedded_home() -> Home:
     """The temporary home of this test run."""
-    assert _run.home is not None
     return _run.home
 
 
@@ -177,7 +184,7 @@ def run_beside(command: list[str], environ: Mapping[str, str]) -> int:
     """Run a command with the database and the broker at hand; its exit code."""
     end_on_sigterm()
     with temporary_home() as home, running_postgres(home), running_valkey(home):
-        return subprocess.run(command, env={**environ, **environment(home)}, check=False).returncode  # noqa: S603
+        return subprocess.run(command, env={**environ, **environment(home)}, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -42,7 +42,10 @@ def command(home: Home) -> list[str]:
         "shutdown-on-sigterm": "nosave now",
         "shutdown-timeout": "1",
     }
-    server = [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+    server = [
+        str(get_binary_path()),
+        *(part for name, value in options.items() for part in (f"--{name}", value)),
+    ]
     return as_child(server, stop_with=signal.SIGTERM)
 
 

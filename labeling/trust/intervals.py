@@ -161,7 +161,8 @@ def _log_mixtures_at_the_mean(n: Floats, s: Floats) -> Floats:
     hits = np.array([_gamma_rest(x) for x in s.ravel().tolist()])
     misses = np.array([_gamma_rest(x) for x in (n - s).ravel().tolist()])
     totals = np.array([_factorial_rest(x) if x else 0.0 for x in n.ravel().tolist()])
-    return (hits + misses - _LOG_PI - totals).reshape(n.shape)
+    mixtures: Floats = (hits + misses - _LOG_PI - totals).reshape(n.shape)
+    return mixtures
 
 
 def check_counts(n: SupportsIndex, s: SupportsIndex) -> tuple[int, int]:

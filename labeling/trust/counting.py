@@ -1,8 +1,8 @@
 """What counts as what: the rules that turn routes and answers into counters. Pure.
 
-A prediction's contribution is a function of its route and of the answers that stand (given, and neither withdrawn nor
-replaced). An event adds the contribution after it minus the one before it, so that counts are equal to a recount by
-construction, whatever is undone, corrected or adjudicated in whatever order.
+A prediction's contribution is a function of its route and of the answers that stand: all decisions about it that were not
+withdrawn, in the order they were made. An event adds the contribution after it minus the one before it, so that counts are
+equal to a recount by construction, whatever is undone, corrected or adjudicated in whatever order.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ _UNCOUNTED = frozenset({Purpose.SENTINEL})
 
 
 class Answer(NamedTuple):
-    """A standing decision: why the task existed, what was said, and whether it equals the model's output."""
+    """A decision that was not withdrawn: why the task existed, what was said, whether it equals the model's output."""
 
     purpose: str
     verdict: str

@@ -6,13 +6,16 @@ and its predicted label.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
+
+import msgspec
 
 from labeling.trust.models import COUNTERS, REVIEWER_COUNTERS, SliceKind
 from labeling.trust.timegrid import week_of
 
-__all__ = ["MAX_SLICE_VALUES", "TABLES", "Folded", "SliceKey", "Table", "Vector", "slice_value"]
+__all__ = ["MAX_SLICE_VALUES", "TABLES", "Folded", "SliceKey", "Table", "Vector", "fold_rows", "slice_value"]
 
 MAX_SLICE_VALUES = 50
 _MAX_VALUE_LENGTH = 200
@@ -20,6 +23,8 @@ _COUNTER_PLACE = {name: place for place, name in enumerate(COUNTERS)}
 _REVIEWER_PLACE = {name: place for place, name in enumerate(REVIEWER_COUNTERS)}
 
 Vector = list[Any]
+
+_decode = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 
 class Table(NamedTuple):
@@ -89,7 +94,7 @@ class Folded:
         day, period, mv, bucket = entry["day"], entry["period"], entry["mv"], entry["bucket"]
         sums = self.sums
         for table, key in (
-            (sums["hour"], (project_id, entry["hour"], period, mv)),
+            (sums["hour"], (project_id, _instant(entry["hour"]), period, mv)),
             (sums["day"], (project_id, day, period, mv)),
             (sums["cell"], (project_id, day, period, mv, bucket)),
             (sums["week"], (project_id, _monday(day), period, mv, bucket)),
@@ -97,6 +102,10 @@ class Folded:
             (self._slices, (project_id, SliceKind.LABEL, day, period, mv, entry.get("label"))),
         ):
             _increase(table, key, changes, len(COUNTERS))
+
+    def put(self, table: str, key: tuple[Any, ...], vector: Vector) -> None:
+        """Add a stored row of a table."""
+        _increase(self.sums[table], key, enumerate(vector), len(vector))
 
     def slice_keys(self) -> Iterable[SliceKey]:
         """The values met, in the order they came."""
@@ -118,16 +127,24 @@ class Folded:
         self._slices = {}
 
 
-_mondays: dict[str, str] = {}
+def fold_rows(rows: Iterable[tuple[int, int, str]]) -> Folded:
+    """The sums of deltas (id, project, payload)."""
+    folded = Folded()
+    for _id, project_id, payload in rows:
+        for entry in _decode(payload):
+            folded.add(project_id, entry)
+    return folded
 
 
+@lru_cache(maxsize=4096)
 def _monday(day: str) -> str:
-    found = _mondays.get(day)
-    if found is None:
-        if len(_mondays) > 10_000:
-            _mondays.clear()
-        found = _mondays[day] = week_of(date.fromisoformat(day)).isoformat()
-    return found
+    return week_of(date.fromisoformat(day)).isoformat()
+
+
+@lru_cache(maxsize=4096)
+def _instant(hour: str) -> str:
+    """One spelling for each instant: 10:30+05:30 and 05:00+00:00 are one row."""
+    return datetime.fromisoformat(hour).astimezone(UTC).isoformat()
 
 
 def _changes(entry: Mapping[str, Any], places: Mapping[str, int]) -> list[tuple[int, Any]]:

@@ -4,9 +4,11 @@ PostgreSQL is the commit point: a version exists when its row, its segment, its 
 are committed together.
 """
 
+import hashlib
 import secrets
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -29,11 +31,17 @@ def _new_salt() -> bytes:
     return secrets.token_bytes(16)
 
 
+def _new_seed() -> bytes:
+    return secrets.token_bytes(32)
+
+
 def _default_ratios() -> dict[str, int]:
     return {"train": 80, "validation": 10, "test": 10}
 
 
 class Dataset(models.Model):
+    """A series of versions. `head` is the newest version; its row lock is what makes versions follow each other."""
+
     project = models.ForeignKey("labeling.Project", on_delete=models.PROTECT, related_name="datasets")
     slug = models.SlugField(max_length=60)
     head = models.PositiveIntegerField(default=0)
@@ -47,8 +55,15 @@ class Dataset(models.Model):
     def __str__(self) -> str:
         return f"{self.project_id}/{self.slug}"
 
+    @property
+    def folder(self) -> str:
+        """Where the dataset lives below the storage root. The salt's fingerprint keeps two installations apart that
+        share a storage, also an emptied database from the files of the one before."""
+        return f"datasets/{self.pk}-{hashlib.sha256(bytes(self.split_salt)).hexdigest()[:8]}"
+
 
 class PublicationState(models.TextChoices):
+    QUEUED = "queued"
     OPEN = "open"
     DONE = "done"
     EMPTY = "empty"
@@ -56,22 +71,41 @@ class PublicationState(models.TextChoices):
 
 
 class Publication(models.Model):
-    """One frozen batch of decisions on its way into a version; at most one is open per dataset."""
+    """One batch of decisions on its way into a version.
+
+    Queued: asked for, nothing claimed yet, whoever asks in the meantime joins it. Open: its batch is frozen; a worker that
+    dies leaves it open and the next one resumes it. Then done, empty (no row changed, no number used) or failed.
+    """
 
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="publications")
-    number = models.PositiveIntegerField(help_text="The version this becomes")
-    state = models.CharField(max_length=20, choices=PublicationState, default=PublicationState.OPEN)
+    number = models.PositiveIntegerField(null=True, help_text="The version an open publication is to become")
+    state = models.CharField(max_length=20, choices=PublicationState, default=PublicationState.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
+    decision_count = models.PositiveIntegerField(default=0)
+    seed = models.BinaryField(
+        null=True,
+        default=_new_seed,
+        editable=False,
+        help_text="Row salts derive from it, so that a resumed publication writes the same file; forgotten at the end",
+    )
     note = models.TextField(blank=True)
-    tag = models.CharField(max_length=64, blank=True)
-    error = models.TextField(blank=True)
+    tags = ArrayField(models.CharField(max_length=64), default=list)
+    error = models.TextField(blank=True, help_text="Why the last attempt did not succeed")
     opened_at = models.DateTimeField(db_default=Now())
-    opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    opened_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    tried_at = models.DateTimeField(null=True, help_text="When a worker last gave a sign of life")
     closed_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["dataset"], condition=Q(state="open"), name="one_open_publication")
+            models.UniqueConstraint(
+                fields=["dataset"], condition=Q(state="open"), name="one_open_publication"
+            ),
+            models.UniqueConstraint(
+                fields=["dataset"], condition=Q(state="queued"), name="one_queued_publication"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -79,18 +113,44 @@ class Publication(models.Model):
 
 
 class WaitingDecision(models.Model):
-    """A labelled decision that is not yet in the ledger of a dataset. Claimed by row, deleted when its entry is written."""
+    """A decision that is not yet in the ledger of a dataset. Claimed by row, deleted when its entry is written.
+
+    Its id becomes the entry's: ids are handed out while the offering transaction holds the item, so among the decisions
+    of one item a greater id is a later offer. A decision brings its label, or (`removes`) takes the record's label away.
+    """
 
     id = models.BigAutoField(primary_key=True)
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="waiting", db_index=False)
-    decision = models.ForeignKey("labeling.Decision", on_delete=models.PROTECT, related_name="+", db_index=False)
-    publication = models.ForeignKey(Publication, null=True, on_delete=models.PROTECT, related_name="claimed")
-    since = models.DateTimeField(db_default=Now())
+    decision = models.ForeignKey(
+        "labeling.Decision", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    removes = models.BooleanField(default=False, db_default=False)
+    publication = models.ForeignKey(
+        Publication,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="claimed",
+        db_index=False,
+        db_constraint=False,
+    )
+    failures = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Failed publications it was part of"
+    )
+    since = models.DateTimeField(db_default=Now(), help_text="Offered, or given back by a failed publication")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["dataset", "decision"], name="decision_waits_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["decision", "dataset", "removes"], name="decision_waits_once")
+        ]
         indexes = [
-            models.Index(fields=["dataset", "id"], condition=Q(publication__isnull=True), name="waiting_unclaimed")
+            models.Index(
+                fields=["dataset", "since", "id"],
+                condition=Q(publication__isnull=True),
+                name="waiting_unclaimed",
+            ),
+            models.Index(
+                fields=["publication"], condition=Q(publication__isnull=False), name="waiting_claimed"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -113,7 +173,9 @@ class DatasetVersion(models.Model):
     schema_number = models.PositiveIntegerField()
     note = models.TextField(blank=True)
     created_at = models.DateTimeField(db_default=Now())
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
     publication = models.OneToOneField(Publication, on_delete=models.PROTECT, related_name="version")
 
     class Meta:
@@ -156,28 +218,36 @@ class EntryOp(models.TextChoices):
 
 
 class DatasetEntry(models.Model):
-    """The ledger: every decision that reached a dataset, exactly once. `supersedes` is the decision it replaces."""
+    """The ledger: every decision that reached a dataset, exactly once. Append-only.
 
-    id = models.BigAutoField(primary_key=True)
-    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="entries", db_index=False)
+    The key is the id of the row that waited, so a waiting row cannot be written twice. `supersedes` is the decision whose
+    row a change or removal replaces; `split` is given at the first publication of a record and copied ever after.
+    """
+
+    id = models.BigIntegerField(primary_key=True)
+    dataset = models.ForeignKey(
+        Dataset, on_delete=models.PROTECT, related_name="entries", db_index=False, db_constraint=False
+    )
     decision_id = models.BigIntegerField()
     item_id = models.BigIntegerField()
     version = models.PositiveIntegerField(null=True, help_text="Empty when the publication wrote no version")
     op = models.CharField(max_length=1, choices=EntryOp)
+    removes = models.BooleanField(default=False, db_default=False)
     supersedes = models.BigIntegerField(null=True)
     split = models.CharField(max_length=20, blank=True)
-    label = models.JSONField(null=True)
     row_digest = models.BinaryField(null=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["dataset", "decision_id"], name="one_ledger_entry_per_decision")
+            models.UniqueConstraint(
+                fields=["decision_id", "dataset", "removes"], name="one_ledger_entry_per_decision"
+            )
         ]
         indexes = [
             models.Index(
                 fields=["dataset", "item_id", "-version"],
                 condition=Q(op__in=["a", "c", "r"]),
-                include=["decision_id", "op"],
+                include=["id", "decision_id", "op", "split"],
                 name="ledger_head",
             )
         ]
@@ -187,12 +257,16 @@ class DatasetEntry(models.Model):
 
 
 class DatasetTag(models.Model):
+    """A name for a version. It may be moved, and every move is an event, unless it is protected."""
+
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="tags")
     name = models.CharField(max_length=64)
     version = models.PositiveIntegerField()
     protected = models.BooleanField(default=False)
     created_at = models.DateTimeField(db_default=Now())
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["dataset", "name"], name="tag_name_once")]

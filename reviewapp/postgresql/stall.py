@@ -11,6 +11,7 @@ connections for GONE_S turns new work away too, so that threads do not queue for
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Generator
@@ -18,6 +19,8 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.waiting import READY_NONE
+
+logger = logging.getLogger(__name__)
 
 PAUSE_S = 0.3
 PATIENCE_S = 0.8
@@ -60,16 +63,22 @@ class StallWatch:
                     **self._parameters, autocommit=True, connect_timeout=2
                 )
                 connection.execute("SELECT")
-                self.stalled, self._gone_since = False, None
+                self._note(stalled=False)
+                self._gone_since = None
             # Whatever it is: a watch that ended would leave its last word standing for ever.
             except Exception as error:
-                self.stalled = isinstance(error, DatabaseStalled | psycopg.errors.ConnectionTimeout)
+                self._note(stalled=isinstance(error, DatabaseStalled | psycopg.errors.ConnectionTimeout))
                 if not self.stalled:
                     self._gone_since = self._gone_since or time.monotonic()
                 if connection is not None:
                     connection.pgconn.finish()  # without a word to the server
                     connection = None
             time.sleep(PAUSE_S)
+
+    def _note(self, *, stalled: bool) -> None:
+        if stalled != self.stalled:
+            logger.warning("the database %s", "does not answer" if stalled else "answers again")
+        self.stalled = stalled
 
 
 watch = StallWatch()

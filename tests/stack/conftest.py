@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,19 +15,37 @@ from tests.stack.instance import Instance
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[Instance]:
+def instance(home: Path) -> Iterator[Instance]:
     """An instance that is not started yet, and is gone after the test."""
-    found = Instance(tmp_path / "home")
+    found = Instance(home)
     yield found
     found.clean_up()
 
 
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home that does not exist yet. Not below pytest's own folder, which is closed to PostgreSQL's user."""
+    with _temporary_home() as path:
+        yield path
+
+
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+def running() -> Iterator[Instance]:
     """One running instance for all tests of a module that leave it running."""
-    found = Instance(tmp_path_factory.mktemp("stack") / "home")
+    with _temporary_home() as path:
+        found = Instance(path)
+        try:
+            found.start()
+            yield found
+        finally:
+            found.clean_up()
+
+
+@contextmanager
+def _temporary_home() -> Iterator[Path]:
+    path = Path(tempfile.gettempdir()) / f"reviewapp-stack-{secrets.token_hex(6)}"
     try:
-        found.start()
-        yield found
+        yield path
     finally:
-        found.clean_up()
+        shutil.rmtree(path, ignore_errors=True)
+        path.with_name(f"{path.name}.out").unlink(missing_ok=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from reviewapp.stack import postgres
 from reviewapp.stack.home import POSTGRES_SOCKET, Home
 from tests.stack.instance import PROJECT, Instance, clean_environment, free_port, run_once
 
@@ -43,47 +42,41 @@ def assert_one_sentence(outcome: subprocess.CompletedProcess[str], *parts: str) 
         ("REVIEWAPP_HOST", "no such host"),
     ],
 )
-def test_a_wrong_value_is_one_sentence(tmp_path: Path, name: str, value: str) -> None:
-    settings = {"REVIEWAPP_HOME": str(tmp_path / "home"), "REVIEWAPP_PORT": str(free_port()), name: value}
+def test_a_wrong_value_is_one_sentence(home: Path, name: str, value: str) -> None:
+    settings = {"REVIEWAPP_HOME": str(home), "REVIEWAPP_PORT": str(free_port()), name: value}
     assert_one_sentence(run_once(**settings), name)
 
 
-def test_production_needs_a_secret_key(tmp_path: Path) -> None:
-    outcome = run_once(REVIEWAPP_HOME=str(tmp_path / "home"), REVIEWAPP_ENV="production")
+def test_production_needs_a_secret_key(home: Path) -> None:
+    outcome = run_once(REVIEWAPP_HOME=str(home), REVIEWAPP_ENV="production")
     assert_one_sentence(outcome, "SECRET_KEY", "production")
 
 
-def test_a_busy_port_is_one_sentence(tmp_path: Path) -> None:
+def test_a_busy_port_is_one_sentence(home: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = str(other.getsockname()[1])
-        assert_one_sentence(
-            run_once(REVIEWAPP_HOME=str(tmp_path / "home"), REVIEWAPP_PORT=port), "REVIEWAPP_PORT", port
-        )
+        assert_one_sentence(run_once(REVIEWAPP_HOME=str(home), REVIEWAPP_PORT=port), "REVIEWAPP_PORT", port)
 
 
-def test_a_home_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    assert_one_sentence(run_once(REVIEWAPP_HOME=str(tmp_path / "file" / "home")), "REVIEWAPP_HOME")
+def test_a_home_that_is_a_file_is_one_sentence(home: Path) -> None:
+    home.touch()
+    assert_one_sentence(run_once(REVIEWAPP_HOME=str(home / "home")), "REVIEWAPP_HOME")
+    home.unlink()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "closed").mkdir(mode=0o500)
-    assert_one_sentence(
-        run_once(REVIEWAPP_HOME=str(tmp_path / "closed" / "home")), "REVIEWAPP_HOME", "closed"
-    )
+def test_a_home_that_cannot_be_written_is_one_sentence(home: Path) -> None:
+    home.mkdir(mode=0o500)
+    assert_one_sentence(run_once(REVIEWAPP_HOME=str(home / "inner")), "REVIEWAPP_HOME", "inner")
 
 
-def test_data_of_another_major_version_are_one_sentence(tmp_path: Path) -> None:
-    home = Home(tmp_path / "home")
-    (home.postgres / "data").mkdir(parents=True)
-    (home.postgres / "data" / "PG_VERSION").write_text("14\n")
-    if os.geteuid() == 0:
-        for folder in (home.postgres, home.postgres / "data"):
-            os.chown(folder, postgres.server_uid(), postgres.server_uid())
-    outcome = run_once(REVIEWAPP_HOME=str(home.path), REVIEWAPP_PORT=str(free_port()))
+def test_data_of_another_major_version_are_one_sentence(home: Path) -> None:
+    data = Home(home).postgres / "data"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("14\n")
+    outcome = run_once(REVIEWAPP_HOME=str(home), REVIEWAPP_PORT=str(free_port()))
     assert_one_sentence(outcome, "PostgreSQL 14")
 
 
@@ -94,20 +87,20 @@ def test_a_home_in_use_is_one_sentence(instance: Instance) -> None:
     assert instance.answers()
 
 
-def test_an_external_database_that_is_away_is_one_sentence(tmp_path: Path) -> None:
+def test_an_external_database_that_is_away_is_one_sentence(home: Path) -> None:
     outcome = run_once(
-        REVIEWAPP_HOME=str(tmp_path / "home"),
+        REVIEWAPP_HOME=str(home),
         REVIEWAPP_PORT=str(free_port()),
         DATABASE_URL=f"postgresql://nobody@127.0.0.1:{free_port()}/nothing",
     )
     assert_one_sentence(outcome, "DATABASE_URL")
 
 
-def test_manage_says_one_sentence_too(tmp_path: Path) -> None:
+def test_manage_says_one_sentence_too(home: Path) -> None:
     outcome = subprocess.run(
         [sys.executable, "manage.py", "check"],
         cwd=PROJECT,
-        env=clean_environment(REVIEWAPP_HOME=str(tmp_path / "home"), REVIEWAPP_PORT="none"),
+        env=clean_environment(REVIEWAPP_HOME=str(home), REVIEWAPP_PORT="none"),
         capture_output=True,
         text=True,
         check=False,
@@ -121,11 +114,11 @@ def test_manage_says_one_sentence_too(tmp_path: Path) -> None:
 
 def test_everything_in_the_home_is_private(instance: Instance) -> None:
     instance.start()
-    home = instance.home
-    assert stat.S_IMODE(home.credentials.stat().st_mode) == 0o600
-    assert stat.S_IMODE((home.path / "secret_key").stat().st_mode) == 0o600
-    assert home.path.stat().st_mode & 0o067 == 0
-    for folder in (home.run, home.logs, home.postgres, home.postgres_sockets):
+    files = instance.home
+    assert stat.S_IMODE(files.credentials.stat().st_mode) == 0o600
+    assert stat.S_IMODE((files.path / "secret_key").stat().st_mode) == 0o600
+    assert files.path.stat().st_mode & 0o067 == 0
+    for folder in (files.run, files.logs, files.postgres, files.postgres_sockets):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
 
 
@@ -149,3 +142,12 @@ def test_nobody_else_reaches_database_or_broker(instance: Instance) -> None:
     nobody = str(pwd.getpwnam("nobody").pw_uid)
     outcome = subprocess.run([sys.executable, "-c", attempt, nobody, *map(str, sockets)], check=False)
     assert outcome.returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's place")
+def test_a_home_of_another_user_is_one_sentence(home: Path) -> None:
+    home.mkdir()
+    (home / "secret_key").touch()
+    os.chown(home, pwd.getpwnam("nobody").pw_uid, -1)
+    assert_one_sentence(run_once(REVIEWAPP_HOME=str(home)), "REVIEWAPP_HOME", "belongs")
+    assert home.stat().st_uid == pwd.getpwnam("nobody").pw_uid

@@ -15,7 +15,9 @@ def core_output(task_type: str, output: Output) -> dict[str, Any]:
     if task_type == "multilabel":
         return {"labels": list(dict.fromkeys(output["labels"]))}
     if task_type == "spans":
-        return {"spans": [{"start": s["start"], "end": s["end"], "label": s["label"]} for s in output["spans"]]}
+        return {
+            "spans": [{"start": s["start"], "end": s["end"], "label": s["label"]} for s in output["spans"]]
+        }
     if task_type == "boxes":
         sides = ("x", "y", "width", "height", "label")
         return {"boxes": [{side: box[side] for side in sides} for box in output["boxes"]]}
@@ -47,5 +49,7 @@ _COMPARABLE: dict[str, Callable[[Output], Any]] = {
     "text": lambda output: _text(output["text"]),
     "fields": _fields,
     "spans": lambda output: sorted((s["start"], s["end"], s["label"]) for s in output["spans"]),
-    "boxes": lambda output: sorted((b["x"], b["y"], b["width"], b["height"], b["label"]) for b in output["boxes"]),
+    "boxes": lambda output: sorted(
+        (b["x"], b["y"], b["width"], b["height"], b["label"]) for b in output["boxes"]
+    ),
 }

@@ -9,7 +9,16 @@ from django.db.models.functions import Now
 from labeling.ids import NextId
 from labeling.ingestion.models import JsonText
 
-__all__ = ["AcceptedLabel", "Decision", "FeedHead", "Origin", "Outcome", "OutcomeBatch", "Verdict", "Withdrawal"]
+__all__ = [
+    "AcceptedLabel",
+    "Decision",
+    "FeedHead",
+    "Origin",
+    "Outcome",
+    "OutcomeBatch",
+    "Verdict",
+    "Withdrawal",
+]
 
 
 class Verdict(models.TextChoices):
@@ -45,10 +54,14 @@ class Decision(models.Model):
     note = models.TextField(blank=True)
     seconds = models.FloatField(null=True)
     claim_token = models.UUIDField(unique=True)
-    request_hash = models.UUIDField(help_text="Fingerprint of the request, to tell a repeat from another answer")
+    request_hash = models.UUIDField(
+        help_text="Fingerprint of the request, to tell a repeat from another answer"
+    )
     supersedes = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="superseded_by")
     guidelines_number = models.PositiveIntegerField(default=0)
-    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions")
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions"
+    )
     decided_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -90,7 +103,9 @@ class AcceptedLabel(models.Model):
 
     item_id = models.BigIntegerField(primary_key=True)
     project_id = models.BigIntegerField()
-    decision = models.ForeignKey(Decision, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    decision = models.ForeignKey(
+        Decision, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     output = JsonText(null=True)
     origin = models.CharField(max_length=20, choices=Origin, null=True)
     revision = models.PositiveIntegerField(default=0)
@@ -109,7 +124,9 @@ class Outcome(models.Model):
     output = JsonText(null=True)
     origin = models.CharField(max_length=20, choices=Origin)
     verdict = models.CharField(max_length=20, choices=Verdict, null=True)
-    decision = models.ForeignKey(Decision, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    decision = models.ForeignKey(
+        Decision, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     decided_at = models.DateTimeField(db_default=Now())
     revision = models.PositiveIntegerField()
 
@@ -134,7 +151,11 @@ class OutcomeBatch(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["project_id", "id"], condition=Q(first_number__isnull=True), name="outcomes_unnumbered"),
+            models.Index(
+                fields=["project_id", "id"],
+                condition=Q(first_number__isnull=True),
+                name="outcomes_unnumbered",
+            ),
             models.Index(fields=["project_id", "first_number"], name="outcomes_by_number"),
         ]
 
@@ -145,7 +166,9 @@ class OutcomeBatch(models.Model):
 class FeedHead(models.Model):
     """The last number given in a project's feed; its row lock is what makes the numbers dense."""
 
-    project = models.OneToOneField("labeling.Project", primary_key=True, on_delete=models.CASCADE, related_name="feed_head")
+    project = models.OneToOneField(
+        "labeling.Project", primary_key=True, on_delete=models.CASCADE, related_name="feed_head"
+    )
     last_number = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:

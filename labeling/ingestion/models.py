@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models.functions import Now
+from psycopg.types.json import Json
 
 __all__ = ["Item", "ItemKey", "JsonText", "ModelVersion", "Prediction", "PredictionKey", "Route"]
 
@@ -18,6 +19,14 @@ class JsonText(models.JSONField):
 
     def db_type(self, connection: Any) -> str:
         return "json"
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        """psycopg decodes `json` itself; only for `jsonb` does Django tell it not to."""
+        return value
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        """Sent as `json`: through `jsonb`, Django's own way, the order of keys would be lost."""
+        return None if value is None else Json(value)
 
 
 class Route(models.TextChoices):
@@ -36,7 +45,9 @@ class ModelVersion(models.Model):
     first_seen_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "name", "version"], name="model_version_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "name", "version"], name="model_version_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}".strip()
@@ -116,7 +127,9 @@ class PredictionKey(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["item_id", "model_version_id"], name="prediction_once_per_model_version")
+            models.UniqueConstraint(
+                fields=["item_id", "model_version_id"], name="prediction_once_per_model_version"
+            )
         ]
 
     def __str__(self) -> str:

@@ -32,6 +32,7 @@ class Permission(Enum):
     READ_DATASETS = _Rule(_READERS, frozenset({Scope.DATASETS_READ, Scope.MANAGE}))
     INGEST = _Rule(_LEADS, frozenset({Scope.INGEST}))
     REVIEW = _Rule(_WORKERS, frozenset({Scope.REVIEW}))
+    LEAD_REVIEW = _Rule(_LEADS, frozenset({Scope.REVIEW}))
     LEAD = _Rule(_LEADS, frozenset({Scope.MANAGE}))
     OWN = _Rule(_OWNERS, frozenset({Scope.MANAGE}))
 

@@ -69,6 +69,15 @@ def predicted_label(task_type: str, output: JsonObject) -> str | None:
     return output.get("label") if task_type == "classification" else None
 
 
+def labels_of(task_type: str, output: JsonObject) -> list[str]:
+    """Every label an output names."""
+    if task_type == "classification":
+        return [output["label"]]
+    if task_type == "multilabel":
+        return list(output["labels"])
+    return [part["label"] for part in output.get(task_type, [])] if task_type in ("spans", "boxes") else []
+
+
 def _compile_labels(labels: Any, at: str) -> list[str]:
     if not isinstance(labels, list):
         raise _invalid(at, "wrong_type", "labels must be a list of texts")
@@ -76,8 +85,15 @@ def _compile_labels(labels: Any, at: str) -> list[str]:
         raise _invalid(at, "too_many", f"a schema has at most {MAX_LABELS} labels")
     seen: set[str] = set()
     for index, label in enumerate(labels):
-        if not isinstance(label, str) or not label.strip() or len(label) > MAX_LABEL_LENGTH or "\x00" in label:
-            raise _invalid(f"{at}/{index}", "invalid_label", f"a label is a text of 1 to {MAX_LABEL_LENGTH} characters")
+        if (
+            not isinstance(label, str)
+            or not label.strip()
+            or len(label) > MAX_LABEL_LENGTH
+            or "\x00" in label
+        ):
+            raise _invalid(
+                f"{at}/{index}", "invalid_label", f"a label is a text of 1 to {MAX_LABEL_LENGTH} characters"
+            )
         if label in seen:
             raise _invalid(f"{at}/{index}", "duplicate", f"the label {label!r} is there twice")
         seen.add(label)
@@ -91,14 +107,22 @@ def _compile_fields(fields: Any, at: str) -> dict[str, str]:
     for name, spec in fields.items():
         where = f"{at}/{_escape(name)}"
         if not name.strip() or len(name) > MAX_LABEL_LENGTH or "\x00" in name:
-            raise _invalid(where, "invalid_name", f"a field's name is a text of 1 to {MAX_LABEL_LENGTH} characters")
-        if not isinstance(spec, dict) or spec.get("type", "string") not in FIELD_TYPES or set(spec) - {"type"}:
+            raise _invalid(
+                where, "invalid_name", f"a field's name is a text of 1 to {MAX_LABEL_LENGTH} characters"
+            )
+        if (
+            not isinstance(spec, dict)
+            or spec.get("type", "string") not in FIELD_TYPES
+            or set(spec) - {"type"}
+        ):
             raise _invalid(where, "invalid_type", f"a field is {{'type': one of {', '.join(FIELD_TYPES)}}}")
         compiled[name] = spec.get("type", "string")
     return compiled
 
 
-def _check_classification(schema: OutputSchema, output: JsonObject, at: str, _: JsonObject, __: bool) -> Errors:
+def _check_classification(
+    schema: OutputSchema, output: JsonObject, at: str, _: JsonObject, __: bool
+) -> Errors:
     label = output.get("label")
     if len(output) == 1 and isinstance(label, str) and label in schema.labels:
         return []
@@ -129,14 +153,20 @@ def _check_text(_: OutputSchema, output: JsonObject, at: str, __: JsonObject, is
         return [*errors, _error(f"{at}/words", "wrong_type", "must be a list of {text, confidence}")]
     for index, word in enumerate(words):
         where = f"{at}/words/{index}"
-        if not isinstance(word, dict) or set(word) != {"text", "confidence"} or not isinstance(word["text"], str):
+        if (
+            not isinstance(word, dict)
+            or set(word) != {"text", "confidence"}
+            or not isinstance(word["text"], str)
+        ):
             errors.append(_error(where, "wrong_type", "must be {text, confidence}"))
         else:
             errors += _confidence(word["confidence"], f"{where}/confidence")
     return errors
 
 
-def _check_fields(schema: OutputSchema, output: JsonObject, at: str, _: JsonObject, is_prediction: bool) -> Errors:
+def _check_fields(
+    schema: OutputSchema, output: JsonObject, at: str, _: JsonObject, is_prediction: bool
+) -> Errors:
     errors = _names(output, {"fields"}, {"confidences", "boxes"} if is_prediction else set(), at)
     if errors:
         return errors
@@ -155,7 +185,9 @@ def _check_fields(schema: OutputSchema, output: JsonObject, at: str, _: JsonObje
     return errors
 
 
-def _check_spans(schema: OutputSchema, output: JsonObject, at: str, item: JsonObject, is_prediction: bool) -> Errors:
+def _check_spans(
+    schema: OutputSchema, output: JsonObject, at: str, item: JsonObject, is_prediction: bool
+) -> Errors:
     errors = _names(output, {"spans"}, set(), at)
     if errors:
         return errors
@@ -172,7 +204,9 @@ def _check_spans(schema: OutputSchema, output: JsonObject, at: str, item: JsonOb
     return errors
 
 
-def _check_boxes(schema: OutputSchema, output: JsonObject, at: str, _: JsonObject, is_prediction: bool) -> Errors:
+def _check_boxes(
+    schema: OutputSchema, output: JsonObject, at: str, _: JsonObject, is_prediction: bool
+) -> Errors:
     errors = _names(output, {"boxes"}, set(), at)
     if errors:
         return errors
@@ -225,8 +259,16 @@ def _field_value(kind: str, value: Any, at: str) -> Errors:
     if value is None:
         return []
     if kind == "date":
-        return [] if isinstance(value, str) and _is_date(value) else [_error(at, "wrong_type", "must be a date, YYYY-MM-DD")]
-    fits = {"string": isinstance(value, str), "number": _is_number(value), "boolean": isinstance(value, bool)}[kind]
+        return (
+            []
+            if isinstance(value, str) and _is_date(value)
+            else [_error(at, "wrong_type", "must be a date, YYYY-MM-DD")]
+        )
+    fits = {
+        "string": isinstance(value, str),
+        "number": _is_number(value),
+        "boolean": isinstance(value, bool),
+    }[kind]
     return [] if fits else [_error(at, "wrong_type", f"must be a {kind} or null")]
 
 
@@ -246,8 +288,12 @@ def _box(sides: list[Any], at: str) -> Errors:
     if not all(_is_number(side) for side in sides):
         return [_error(at, "wrong_type", "x, y, width and height must be numbers")]
     x, y, width, height = sides
-    inside = 0 <= x and 0 <= y and width > 0 and height > 0 and x + width <= 1 + _EDGE and y + height <= 1 + _EDGE
-    return [] if inside else [_error(at, "out_of_range", "must lie inside the image, as fractions from 0 to 1")]
+    inside = (
+        x >= 0 and y >= 0 and width > 0 and height > 0 and x + width <= 1 + _EDGE and y + height <= 1 + _EDGE
+    )
+    return (
+        [] if inside else [_error(at, "out_of_range", "must lie inside the image, as fractions from 0 to 1")]
+    )
 
 
 def _names(value: Any, required: set[str], optional: set[str], at: str) -> Errors:
@@ -258,7 +304,9 @@ def _names(value: Any, required: set[str], optional: set[str], at: str) -> Error
         for name in value
         if name not in required and name not in optional
     ]
-    return errors + [_error(f"{at}/{name}", "required", f"{name} is missing") for name in sorted(required - set(value))]
+    return errors + [
+        _error(f"{at}/{name}", "required", f"{name} is missing") for name in sorted(required - set(value))
+    ]
 
 
 def _is_int(value: Any) -> bool:

@@ -46,7 +46,8 @@ class Project(models.Model):
     task_type = models.CharField(max_length=20, choices=TaskType)
     time_zone = models.CharField(max_length=60, default="UTC")
     simulation = models.BooleanField(
-        default=False, help_text="Holds replayed or invented work; days follow occurred_at, and every page says so."
+        default=False,
+        help_text="Holds replayed or invented work; days follow occurred_at, and every page says so.",
     )
     schema_number = models.PositiveIntegerField(default=1)
     guidelines_number = models.PositiveIntegerField(default=0)
@@ -133,7 +134,9 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=12, help_text="The first characters, to recognise a key by")
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=20, choices=Scope))
-    project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.CASCADE, related_name="api_keys")
+    project = models.ForeignKey(
+        Project, null=True, blank=True, on_delete=models.CASCADE, related_name="api_keys"
+    )
     member = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_keys")
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")

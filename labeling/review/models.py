@@ -83,7 +83,9 @@ class ReviewTask(models.Model):
     confidence = models.FloatField()
     segment = models.TextField(null=True)
     label = models.TextField(null=True)
-    slot = models.PositiveSmallIntegerField(default=1, help_text="Tells apart the tasks of one item that may be open at once")
+    slot = models.PositiveSmallIntegerField(
+        default=1, help_text="Tells apart the tasks of one item that may be open at once"
+    )
     priority = models.SmallIntegerField(default=0)
     position = models.BigIntegerField()
     due_at = models.DateTimeField(null=True)

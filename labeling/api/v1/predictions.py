@@ -1,0 +1,289 @@
+"""Predictions come in; their routes and outcomes go out (contract section 4).
+
+Requests with an API key that post predictions bypass DRF: the body is decoded by msgspec and the answer encoded by it.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from labeling.api.authentication import actor_of, bearer_of
+from labeling.api.bodies import NDJSON_TYPE, BodyError, read_body
+from labeling.api.doors import Doorway
+from labeling.api.pages import link, page_schema, page_size, read_cursor
+from labeling.api.problems import field_errors, problem, problem_of, problem_response
+from labeling.api.v1.fields import JsonField
+from labeling.decisions.outcomes import read_outcomes
+from labeling.errors import ConflictError, InvalidError, invalid
+from labeling.ingestion.decoding import (
+    BadRow,
+    MalformedError,
+    Row,
+    decode_array,
+    decode_lines,
+    decode_one,
+    starts_as_array,
+)
+from labeling.pipeline.accepting import accept_one, accept_predictions
+from labeling.pipeline.items import get_item_story, list_predictions
+from labeling.pipeline.placing import Accepted
+from labeling.projects.access import Permission, get_project
+
+MOST_ROWS = 5_000
+MOST_LINES = 50_000
+MOST_OUTCOMES = 1_000
+_CONFLICTS = {
+    "prediction_conflict": "This item already has another prediction of this model and version.",
+    "item_conflict": "An item with this id exists with another input.",
+}
+
+
+class RowIn(serializers.Serializer[Any]):
+    id = serializers.CharField(max_length=200)
+    input = serializers.DictField()
+    prediction = serializers.DictField()
+    confidence = serializers.FloatField(min_value=0, max_value=1)
+    model = serializers.CharField(max_length=200)
+    model_version = serializers.CharField(required=False, max_length=200)
+    segment = serializers.CharField(required=False, allow_null=True, max_length=200)
+    occurred_at = serializers.DateTimeField(required=False, allow_null=True)
+    probabilities = serializers.DictField(
+        required=False, allow_null=True, child=serializers.FloatField(min_value=0, max_value=1)
+    )
+    explanation = JsonField(required=False)
+    latency_ms = serializers.FloatField(required=False, allow_null=True, min_value=0)
+    cost = serializers.FloatField(required=False, allow_null=True, min_value=0)
+    priority = serializers.IntegerField(required=False, min_value=-100, max_value=100)
+
+
+class AnswerOut(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    prediction_id = serializers.IntegerField()
+    route = serializers.ChoiceField(["auto", "review", "fallback", "settled"])
+    status = serializers.ChoiceField(["final", "pending"])
+    output = JsonField(allow_null=True)
+    policy_version = serializers.IntegerField()
+    created = serializers.BooleanField()
+
+
+class PredictionLine(serializers.Serializer[Any]):
+    prediction_id = serializers.IntegerField()
+    id = serializers.CharField(allow_null=True)
+    route = serializers.CharField()
+    reason = serializers.CharField()
+    confidence = serializers.FloatField()
+    prediction = JsonField()
+    segment = serializers.CharField(allow_null=True)
+    model = serializers.CharField()
+    model_version = serializers.CharField()
+    verdict = serializers.CharField(allow_null=True)
+    received_at = serializers.DateTimeField()
+
+
+class OutcomeLine(serializers.Serializer[Any]):
+    cursor = serializers.IntegerField()
+    id = serializers.CharField()
+    output = JsonField(allow_null=True)
+    origin = serializers.ChoiceField(["auto", "human", "fallback"])
+    verdict = serializers.CharField(required=False)
+    decided_at = serializers.DateTimeField()
+    model = serializers.CharField()
+    model_version = serializers.CharField()
+    revision = serializers.IntegerField()
+
+
+def _query(name: str, kind: Any = OpenApiTypes.STR, description: str = "") -> OpenApiParameter:
+    return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=description)
+
+
+_FILTERS = ("route", "segment", "model", "verdict", "q")
+
+
+class PredictionsView(APIView):
+    """POST one object, an array, or NDJSON; GET a list, newest first."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        plain = bearer_of(request) if request.method == "POST" else None
+        if plain is None:
+            return super().dispatch(request, *args, **kwargs)
+        return _post_with_key(request, plain, kwargs["slug"])
+
+    @extend_schema(
+        operation_id="list_predictions",
+        parameters=[_query(name) for name in _FILTERS]
+        + [_query("limit", OpenApiTypes.INT), _query("cursor")],
+        responses=page_schema("PredictionPage", PredictionLine),
+        description="Newest first. With `q` a page may be short or empty although more follow: go on with `next`.",
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        project = get_project(actor_of(request), slug, Permission.READ_ITEMS)
+        filters = {name: request.query_params[name] for name in _FILTERS if request.query_params.get(name)}
+        backwards, at = read_cursor(request)
+        if backwards or not isinstance(at, int | None):
+            raise invalid("/cursor", "invalid", "this is not a cursor that was given out")
+        page = list_predictions(project, filters=filters, before=at, limit=page_size(request))
+        following = link(request, page.next_before) if page.next_before else None
+        return Response(
+            {"results": PredictionLine(page.rows, many=True).data, "next": following, "previous": None}
+        )
+
+    @extend_schema(
+        operation_id="post_predictions",
+        request={"application/json": RowIn},
+        responses={200: AnswerOut, 201: AnswerOut},
+        description="A single object is answered as shown. An array (at most 5,000 rows) or application/x-ndjson (at "
+        'most 50,000 lines) is answered with 200 {"created", "duplicates", "conflicts", "invalid", "results": [...]}.',
+    )
+    def post(self, request: Request, slug: str) -> HttpResponse:
+        return _answer(request._request, Doorway(slug, actor=actor_of(request)))
+
+
+class PredictionView(APIView):
+    @extend_schema(operation_id="get_prediction", responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, slug: str, key: str) -> Response:
+        project = get_project(actor_of(request), slug, Permission.READ_ITEMS)
+        return Response(get_item_story(project, key))
+
+
+class OutcomesView(APIView):
+    @extend_schema(
+        operation_id="list_outcomes",
+        parameters=[_query("after", OpenApiTypes.INT), _query("limit", OpenApiTypes.INT)],
+        responses=inline_serializer(
+            "OutcomePage",
+            {
+                "results": OutcomeLine(many=True),
+                "next": serializers.URLField(allow_null=True),
+                "cursor": serializers.IntegerField(),
+            },
+        ),
+        description="Outcomes in order, numbered without gaps. Remember `cursor` and ask again with `after`.",
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        project = get_project(actor_of(request), slug, Permission.READ_ITEMS)
+        after = _number(request, "after", default=0, least=0, most=2**62)
+        limit = _number(request, "limit", default=100, least=1, most=MOST_OUTCOMES)
+        entries = read_outcomes(project.pk, project.task_type, after=after, limit=limit)
+        cursor = entries[-1].cursor if entries else after
+        following = None
+        if len(entries) == limit:
+            following = request.build_absolute_uri(f"{request.path}?after={cursor}&limit={limit}")
+        return Response(
+            {"results": [e.as_json() for e in entries], "cursor": cursor, "next": following, "previous": None}
+        )
+
+
+def _post_with_key(request: HttpRequest, plain: str, slug: str) -> HttpResponse:
+    try:
+        return _answer(request, Doorway(slug, plain_key=plain))
+    except (
+        Exception
+    ) as error:  # the edge of the process: what can be told becomes a problem, the rest stays an error
+        found = problem_of(error)
+        if found is None:
+            raise
+        return problem_response(*found)
+
+
+def _answer(request: HttpRequest, doorway: Doorway) -> HttpResponse:
+    try:
+        doorway.open()
+        kind, body = read_body(request)
+        if kind == NDJSON_TYPE:
+            return _answer_batch(doorway, list(decode_lines(body, most=MOST_LINES)))
+        if starts_as_array(body):
+            return _answer_batch(doorway, _checked_array(body))
+        return _answer_single(doorway, decode_one(body))
+    except BodyError as error:
+        return problem_response(problem(error.status, error.code, error.detail))
+    except MalformedError as error:
+        status = {"too_many_rows": 413, "too_deep": 422, "number_out_of_range": 422}.get(error.code, 400)
+        return problem_response(problem(status, error.code, str(error)))
+
+
+def _checked_array(body: bytes) -> Sequence[Row | BadRow]:
+    rows = decode_array(body)
+    if not rows:
+        raise invalid("", "empty", "the array is empty")
+    if len(rows) > MOST_ROWS:
+        raise BodyError(413, "too_many_rows", f"an array has at most {MOST_ROWS} rows; NDJSON takes more")
+    return rows
+
+
+def _answer_single(doorway: Doorway, row: Row | BadRow) -> HttpResponse:
+    accepted = doorway.through(lambda door: accept_one(door=door, row=row))
+    if accepted.status == "invalid":
+        raise InvalidError("invalid", accepted.errors[0].detail, accepted.errors)
+    if accepted.status == "conflict":
+        raise ConflictError(accepted.code, _CONFLICTS[accepted.code])
+    created = accepted.status == "created"
+    body = {
+        "id": accepted.id,
+        "prediction_id": accepted.prediction_id,
+        "route": accepted.route,
+        "status": "final" if accepted.final else "pending",
+        "output": accepted.output,
+        "policy_version": accepted.policy_number,
+        "created": created,
+    }
+    return _json(body, 201 if created else 200)
+
+
+def _answer_batch(doorway: Doorway, rows: Sequence[Row | BadRow]) -> HttpResponse:
+    if not rows:
+        raise invalid("", "empty", "there are no rows")
+    answers = doorway.through(lambda door: accept_predictions(door=door, rows=rows))
+    counts = Counter(answer.status for answer in answers)
+    body = {
+        "created": counts["created"],
+        "duplicates": counts["duplicate"],
+        "conflicts": counts["conflict"],
+        "invalid": counts["invalid"],
+        "results": [_line(answer) for answer in answers],
+    }
+    return _json(body, 200)
+
+
+def _line(answer: Accepted) -> dict[str, Any]:
+    line: dict[str, Any] = {"index": answer.index, "id": answer.id, "status": answer.status}
+    if answer.status == "conflict":
+        line["errors"] = [{"pointer": "", "code": answer.code, "detail": _CONFLICTS[answer.code]}]
+    elif answer.status == "invalid":
+        line["errors"] = field_errors(answer.errors)
+    else:
+        line["prediction_id"], line["route"], line["output"] = (
+            answer.prediction_id,
+            answer.route,
+            answer.output,
+        )
+    return line
+
+
+def _json(body: Any, status: int) -> HttpResponse:
+    return HttpResponse(msgspec.json.encode(body), content_type="application/json", status=status)
+
+
+def _number(request: Request, name: str, *, default: int, least: int, most: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not text.isascii() or not text.isdigit() or len(text) > 19 or not least <= int(text) <= most:
+        raise invalid(f"/{name}", "out_of_range", f"{name} must be a whole number from {least} to {most}")
+    return int(text)
+
+
+urlpatterns = [
+    path("projects/<str:slug>/predictions/", csrf_exempt(PredictionsView.as_view())),
+    path("projects/<str:slug>/predictions/<path:key>/", PredictionView.as_view()),
+    path("projects/<str:slug>/outcomes/", OutcomesView.as_view()),
+]

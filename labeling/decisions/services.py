@@ -1,0 +1,215 @@
+"""Recording decisions, the label that counts, and their undoing. Called by the pipeline inside its transaction."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from labeling.canonical import canonical_hash
+from labeling.decisions.diffing import core_output, equal
+from labeling.decisions.models import AcceptedLabel, Decision, Origin, Outcome, Verdict, Withdrawal
+from labeling.decisions.outcomes import add_outcomes
+from labeling.errors import ConflictError, FieldError, InvalidError, NotAllowedError, invalid
+from labeling.history.actor import Actor
+from labeling.ingestion.models import Prediction, Route
+from labeling.projects.label_schema import OutputSchema
+from labeling.review.models import Purpose, ReviewTask, TaskKind
+
+MAX_NOTE = 10_000
+MAX_SECONDS = 7 * 24 * 3600.0
+_VERDICTS = {
+    TaskKind.REVIEW: {Verdict.CONFIRMED, Verdict.CORRECTED, Verdict.REJECTED, Verdict.ESCALATED},
+    TaskKind.LABEL: {Verdict.LABELLED, Verdict.REJECTED, Verdict.ESCALATED},
+    TaskKind.ADJUDICATION: {Verdict.LABELLED, Verdict.REJECTED, Verdict.ESCALATED},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a reviewer sent, as it was sent."""
+
+    verdict: str
+    output: Any = None
+    seconds: float | None = None
+    note: str = ""
+
+    def fingerprint(self) -> str:
+        """Tells a repeated request from another one with the same token."""
+        return canonical_hash([self.verdict, self.output, self.note])
+
+
+def check_answer(
+    *, task: ReviewTask, answer: Answer, prediction: Prediction, schema: OutputSchema, item_input: Any
+) -> dict[str, Any] | None:
+    """The label the answer stands for (none when rejected or escalated); InvalidError when it does not fit the task."""
+    if answer.verdict not in _VERDICTS[TaskKind(task.kind)]:
+        allowed = ", ".join(sorted(_VERDICTS[TaskKind(task.kind)]))
+        raise invalid("/verdict", "does_not_fit", f"the verdict of a {task.kind} task is one of {allowed}")
+    _check_remarks(answer)
+    task_type = schema.task_type
+    if answer.verdict in (Verdict.REJECTED, Verdict.ESCALATED):
+        if answer.output is not None:
+            raise invalid("/output", "does_not_fit", f"{answer.verdict} has no output")
+        return None
+    predicted = core_output(task_type, prediction.output)
+    if answer.verdict == Verdict.CONFIRMED:
+        if answer.output is not None and not _same(schema, answer.output, predicted, item_input):
+            raise invalid("/output", "does_not_fit", "confirmed takes no output, or the model's own")
+        return predicted
+    if answer.output is None:
+        raise invalid("/output", "required", f"{answer.verdict} needs an output")
+    schema.require(answer.output, pointer="/output", item_input=item_input)
+    if answer.verdict == Verdict.CORRECTED and equal(task_type, answer.output, predicted):
+        raise InvalidError(
+            "output_same",
+            "The output equals the model's: that is confirmed, not corrected.",
+            [FieldError("/output", "output_same", "equals the prediction")],
+        )
+    return core_output(task_type, answer.output)
+
+
+def record_decision(
+    *,
+    task: ReviewTask,
+    answer: Answer,
+    label: dict[str, Any] | None,
+    prediction: Prediction,
+    task_type: str,
+    by: Actor,
+) -> Decision:
+    """Append the decision. `agreed` compares with the model's output, also where the reviewer did not see it."""
+    assert task.claim_token is not None
+    accepted = (
+        AcceptedLabel.objects.filter(item_id=task.item_id).values_list("decision_id", flat=True).first()
+    )
+    return Decision.objects.create(
+        project_id=task.project_id,
+        task=task,
+        item_id=task.item_id,
+        prediction_id=task.prediction_id,
+        purpose=task.purpose,
+        verdict=answer.verdict,
+        output=label,
+        agreed=None if label is None else equal(task_type, label, prediction.output),
+        note=answer.note,
+        seconds=answer.seconds,
+        claim_token=task.claim_token,
+        request_hash=uuid.UUID(answer.fingerprint()),
+        supersedes_id=accepted,
+        guidelines_number=task.project.guidelines_number,
+        decided_by_id=by.user_id,
+    )
+
+
+def find_repeated(*, task_id: int, token: str, answer: Answer, by: Actor) -> Decision | None:
+    """The decision this very request has already made, or none. Another answer with a used token is a conflict."""
+    decision = Decision.objects.filter(task_id=task_id, claim_token=token, decided_by_id=by.user_id).first()
+    if decision is not None and decision.request_hash.hex != answer.fingerprint():
+        raise ConflictError(
+            "claim_lost",
+            f"You have decided this task already: {decision.verdict}.",
+            extra={"decision": decision.pk, "verdict": decision.verdict},
+        )
+    return decision
+
+
+def accept_label(*, decision: Decision, first: Prediction | None, task_type: str) -> int | None:
+    """Make the decision's label the one that counts, and append an outcome when what is served changes.
+
+    `first` is the item's first prediction. A blind check that agrees, or cannot tell, leaves the served outcome alone.
+    Returns the revision of the new outcome, or none.
+    """
+    if decision.purpose == Purpose.AUDIT and decision.verdict == Verdict.REJECTED:
+        return None
+    current = lock_accepted_label(
+        project_id=decision.project_id, item_id=decision.item_id, first=first, task_type=task_type
+    )
+    changes = current.revision == 0 or not _same_label(task_type, current.output, decision.output)
+    current.decision = decision
+    if changes:
+        current.output, current.origin, current.revision = decision.output, Origin.HUMAN, current.revision + 1
+    current.save()
+    return _append_outcome(decision, current.revision) if changes else None
+
+
+def lock_accepted_label(
+    *, project_id: int, item_id: int, first: Prediction | None, task_type: str
+) -> AcceptedLabel:
+    """The item's row, locked, made where missing with the outcome that its first prediction has had."""
+    label = AcceptedLabel(item_id=item_id, project_id=project_id)
+    if first is not None and (first.route == Route.AUTO or first.final_output is not None):
+        label.output = core_output(task_type, first.final_output or first.output)
+        label.origin = Origin.AUTO if first.route == Route.AUTO else Origin.FALLBACK
+        label.revision = 1
+    AcceptedLabel.objects.bulk_create([label], ignore_conflicts=True)
+    return AcceptedLabel.objects.select_for_update().get(item_id=item_id)
+
+
+def withdraw(*, decision: Decision, by: Actor, reason: str) -> None:
+    """Undo a decision that is still the one that counts for its item (or had no label)."""
+    if decision.decided_by_id != by.user_id:
+        raise NotAllowedError("not_yours", "You can undo your own decisions only.")
+    label = AcceptedLabel.objects.select_for_update().filter(item_id=decision.item_id).first()
+    if label is not None and label.decision_id is not None and label.decision_id > decision.pk:
+        raise ConflictError("superseded", "A later decision about this item counts now.")
+    Withdrawal.objects.create(decision=decision, by_id=by.user_id, reason=reason)
+    if label is not None and label.decision_id == decision.pk:
+        label.decision = None
+        label.save(update_fields=["decision"])
+
+
+def add_further_outcome(
+    *,
+    project_id: int,
+    item_id: int,
+    first: Prediction | None,
+    prediction_id: int,
+    output: dict[str, Any],
+    origin: str,
+    task_type: str,
+) -> int:
+    """A further prediction of a known item was final at once: its outcome is the item's next revision. Returns its id."""
+    label = lock_accepted_label(project_id=project_id, item_id=item_id, first=first, task_type=task_type)
+    label.output, label.origin, label.revision = output, origin, label.revision + 1
+    label.save()
+    outcome = Outcome.objects.create(
+        project_id=project_id,
+        item_id=item_id,
+        prediction_id=prediction_id,
+        output=output,
+        origin=origin,
+        revision=label.revision,
+    )
+    return outcome.pk
+
+
+def _append_outcome(decision: Decision, revision: int) -> int:
+    outcome = Outcome.objects.create(
+        project_id=decision.project_id,
+        item_id=decision.item_id,
+        prediction_id=decision.prediction_id,
+        output=decision.output,
+        origin=Origin.HUMAN,
+        verdict=decision.verdict,
+        decision=decision,
+        decided_at=decision.decided_at,
+        revision=revision,
+    )
+    add_outcomes(decision.project_id, ids=[outcome.pk], of_predictions=False)
+    return revision
+
+
+def _same_label(task_type: str, one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
+    return one == other if one is None or other is None else equal(task_type, one, other)
+
+
+def _same(schema: OutputSchema, output: Any, predicted: dict[str, Any], item_input: Any) -> bool:
+    return not schema.check(output, pointer="/output", item_input=item_input) and equal(
+        schema.task_type, output, predicted
+    )
+
+
+def _check_remarks(answer: Answer) -> None:
+    if len(answer.note) > MAX_NOTE or "\x00" in answer.note:
+        raise invalid("/note", "invalid", f"a note has at most {MAX_NOTE} characters and no U+0000")
+    if answer.seconds is not None and not 0 <= answer.seconds <= MAX_SECONDS:
+        raise invalid("/seconds", "out_of_range", f"seconds must be from 0 to {MAX_SECONDS:.0f}")

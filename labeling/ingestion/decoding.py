@@ -1,0 +1,312 @@
+"""From the bytes of a request to checked rows. Pure.
+
+The common case is one call into msgspec for the whole body. Only when that refuses something is each row looked at by
+itself, to say exactly what is wrong with it.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from labeling.errors import FieldError
+
+MAX_ROW_BYTES = 8 * 1024 * 1024
+MAX_STRING = 1024 * 1024
+MAX_MEDIA_STRING = 8 * 1024 * 1024
+MAX_DEPTH = 64
+MAX_ID_LENGTH = 200
+MEDIA_KEYS = frozenset({"image", "audio", "video", "pdf", "html"})
+INT_LEAST, INT_MOST = -(2**63), 2**64 - 1
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_LONG_DIGITS = re.compile(rb"[0-9]{19}")
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One prediction as the contract describes it (section 4)."""
+
+    id: str
+    input: dict[str, Any]
+    prediction: dict[str, Any]
+    confidence: Share
+    model: Name
+    model_version: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    segment: Name | None = None
+    occurred_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    probabilities: dict[str, Share] | None = None
+    explanation: Any = None
+    latency_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    cost: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be stored, with everything found wrong and its id where it has one."""
+
+    errors: list[FieldError]
+    id: str | None = None
+
+
+class MalformedError(Exception):
+    """The body as a whole is not what its type says. Carries a sentence and whether it is the JSON syntax."""
+
+    def __init__(self, detail: str, code: str = "malformed") -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+_row_decoder = msgspec.json.Decoder(Row)
+_rows_decoder = msgspec.json.Decoder(list[Row])
+
+
+def decode_one(body: bytes) -> Row | BadRow:
+    """A single object."""
+    try:
+        row = _row_decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return _explain(_parse(body, number_is_syntax=False))
+    return _finish(row, body)
+
+
+def decode_array(body: bytes) -> list[Row | BadRow]:
+    """An array of objects. What stops it from being JSON raises MalformedError."""
+    try:
+        rows = _rows_decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return [_explain(value) for value in _parse_list(body)]
+    if len(body) > MAX_ROW_BYTES:
+        return [_finish(row, msgspec.json.encode(row)) for row in rows]
+    suspicious = _needs_full_walk(body)
+    return [_finish(row, body, suspicious) for row in rows]
+
+
+def decode_lines(body: bytes, *, most: int) -> Iterator[Row | BadRow]:
+    """NDJSON: one object a line, blank lines do not count. A broken line is that line's error alone."""
+    count = 0
+    for line in body.split(b"\n"):
+        if not line.strip():
+            continue
+        count += 1
+        if count > most:
+            raise MalformedError(f"a request has at most {most} lines", "too_many_rows")
+        try:
+            yield decode_one(line)
+        except MalformedError as error:
+            yield BadRow([FieldError("", error.code, str(error))])
+
+
+def starts_as_array(body: bytes) -> bool:
+    """Whether the first character that is not white space opens an array."""
+    return body[:64].lstrip(b" \t\r\n")[:1] == b"["
+
+
+def _parse(body: bytes, *, number_is_syntax: bool) -> Any:
+    """Decode with the standard library, which tells more apart: it knows NaN and 1e400 for what they are.
+
+    Raises MalformedError when it is not JSON at all. With `number_is_syntax`, NaN and Infinity are not JSON either.
+    """
+
+    def constant(name: str) -> float:
+        if number_is_syntax:
+            raise MalformedError(f"{name} is not JSON")
+        return math.nan
+
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedError(f"the body is not valid UTF-8 at byte {error.start}") from error
+    try:
+        return json.loads(text, parse_constant=constant)
+    except RecursionError as error:
+        raise MalformedError(f"nested deeper than {MAX_DEPTH}", "too_deep") from error
+    except json.JSONDecodeError as error:
+        raise MalformedError(f"not JSON: {error.msg} at character {error.pos}") from error
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise MalformedError("a number has too many digits", "number_out_of_range") from error
+
+
+def _parse_list(body: bytes) -> list[Any]:
+    value = _parse(body, number_is_syntax=True)
+    if not isinstance(value, list):
+        raise MalformedError("expected an array")
+    if _has_lone_surrogate(value):
+        raise MalformedError("a text holds half of a surrogate pair")
+    return value
+
+
+def _explain(value: Any) -> Row | BadRow:
+    """The row a decoded value is, or all that is wrong with it."""
+    if not isinstance(value, dict):
+        return BadRow([FieldError("", "wrong_type", "a row is an object")])
+    errors = _walk(value, "", 1)
+    names = set(Row.__struct_fields__)
+    required = ("id", "input", "prediction", "confidence", "model")
+    errors += [_missing(name) for name in required if name not in value]
+    for name, part in value.items():
+        if name not in names:
+            errors.append(FieldError(f"/{_escape(name)}", "unknown_field", f"a row has no {name[:50]!r}"))
+        elif not any(error.pointer.startswith(f"/{name}") for error in errors):
+            errors += _explain_field(name, part)
+    row_id = value.get("id")
+    if errors:
+        return BadRow(errors, row_id if isinstance(row_id, str) and not _has_lone_surrogate(row_id) else None)
+    return _finish(msgspec.convert(value, Row), msgspec.json.encode(value))
+
+
+_field_types = {field.name: field.type for field in msgspec.structs.fields(Row)}
+
+
+def _explain_field(name: str, value: Any) -> list[FieldError]:
+    try:
+        msgspec.convert(value, _field_types[name])
+    except msgspec.ValidationError as error:
+        detail = str(error).split(" - at")[0].replace("`", "")
+        return [FieldError(f"/{name}", "invalid", f"{name}: {detail[:1].lower()}{detail[1:]}")]
+    return []
+
+
+def _finish(row: Row, encoded: bytes, suspicious: bool | None = None) -> Row | BadRow:
+    """The checks that msgspec does not make."""
+    errors = _check_id(row.id)
+    for name in ("model", "model_version", "segment"):
+        value = getattr(row, name)
+        if value and _CONTROL.search(value):
+            errors.append(FieldError(f"/{name}", "control_character", f"{name} holds a control character"))
+    for name in ("model", "segment"):
+        value = getattr(row, name)
+        if value is not None and not value.strip():
+            errors.append(FieldError(f"/{name}", "blank", f"{name} is blank"))
+    if len(encoded) > MAX_ROW_BYTES and suspicious is None:
+        errors.append(FieldError("", "too_large", f"a row has at most {MAX_ROW_BYTES} bytes"))
+    if row.occurred_at is not None:
+        errors += _to_utc(row)
+    full = _needs_full_walk(encoded) if suspicious is None else suspicious
+    parts = (
+        ("input", row.input),
+        ("prediction", row.prediction),
+        ("explanation", row.explanation),
+        ("probabilities", row.probabilities),
+    )
+    for name, part in parts:
+        if full:
+            errors += _walk(part, f"/{name}", 2)
+        elif part is not None and _depth_exceeds(part, MAX_DEPTH - 1):
+            errors.append(FieldError(f"/{name}", "too_deep", f"nested deeper than {MAX_DEPTH}"))
+    return BadRow(errors, row.id) if errors else row
+
+
+def find_problems(value: Any) -> list[FieldError]:
+    """What is wrong with any decoded JSON value: depth, U+0000, surrogates, sizes, numbers."""
+    return _walk(value, "", 1)
+
+
+def _to_utc(row: Row) -> list[FieldError]:
+    try:
+        row.occurred_at = row.occurred_at.astimezone(UTC) if row.occurred_at else None
+    except OverflowError:
+        return [FieldError("/occurred_at", "out_of_range", "occurred_at is outside the calendar")]
+    return []
+
+
+def _check_id(value: str) -> list[FieldError]:
+    if not value or len(value) > MAX_ID_LENGTH:
+        return [FieldError("/id", "invalid_length", f"an id has 1 to {MAX_ID_LENGTH} characters")]
+    if _CONTROL.search(value):
+        return [FieldError("/id", "control_character", "an id holds no control characters")]
+    if not value.strip():
+        return [FieldError("/id", "blank", "an id is not only white space")]
+    return []
+
+
+def _needs_full_walk(encoded: bytes) -> bool:
+    """Whether the bytes may hold U+0000, an integer outside 64 bits, or a text over the limit."""
+    return b"\\u0000" in encoded or len(encoded) > MAX_STRING or _LONG_DIGITS.search(encoded) is not None
+
+
+def _depth_exceeds(value: Any, limit: int) -> bool:
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return False
+    return limit == 0 or any(
+        _depth_exceeds(part, limit - 1) for part in value if isinstance(part, dict | list)
+    )
+
+
+def _walk(value: Any, pointer: str, depth: int) -> list[FieldError]:
+    """Everything wrong with a value of any shape: depth, U+0000, surrogates, sizes, numbers. Not recursive."""
+    errors: list[FieldError] = []
+    todo = [(value, pointer, depth)]
+    while todo and len(errors) < 20:
+        value, pointer, depth = todo.pop()
+        if isinstance(value, dict | list) and depth > MAX_DEPTH:
+            errors.append(FieldError(_top(pointer), "too_deep", f"nested deeper than {MAX_DEPTH}"))
+        elif isinstance(value, dict):
+            for key, part in value.items():
+                where = f"{pointer}/{_escape(key)}"
+                errors += [
+                    FieldError(pointer, code, f"a key {what}")
+                    for code, what in _text_problems(key, MAX_STRING)
+                ]
+                todo.append((part, where, depth + 1))
+        elif isinstance(value, list):
+            todo += [(part, f"{pointer}/{index}", depth + 1) for index, part in enumerate(value)]
+        else:
+            errors += [
+                FieldError(pointer, code, f"{pointer}: {what}")
+                for code, what in _scalar_problems(value, pointer)
+            ]
+    return errors
+
+
+def _scalar_problems(value: Any, pointer: str) -> list[tuple[str, str]]:
+    if isinstance(value, str):
+        media = pointer.startswith("/input/") and pointer[7:] in MEDIA_KEYS
+        return _text_problems(value, MAX_MEDIA_STRING if media else MAX_STRING)
+    if isinstance(value, float) and not math.isfinite(value):
+        return [("not_finite", "is not a finite number")]
+    if isinstance(value, int) and not INT_LEAST <= value <= INT_MOST:
+        return [("number_out_of_range", "is an integer outside 64 bits")]
+    return []
+
+
+def _text_problems(text: str, most: int) -> list[tuple[str, str]]:
+    problems = []
+    if "\x00" in text:
+        problems.append(("null_character", "holds U+0000"))
+    if _has_lone_surrogate(text):
+        problems.append(("lone_surrogate", "holds half of a surrogate pair"))
+    if len(text) > most:
+        problems.append(("too_long", f"has more than {most} characters"))
+    return problems
+
+
+def _has_lone_surrogate(value: Any) -> bool:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _missing(name: str) -> FieldError:
+    return FieldError(f"/{name}", "required", f"{name} is missing")
+
+
+def _escape(name: str) -> str:
+    return name[:200].replace("~", "~0").replace("/", "~1").encode("utf-8", "replace").decode()
+
+
+def _top(pointer: str) -> str:
+    return "/" + pointer.split("/", 2)[1] if pointer else ""

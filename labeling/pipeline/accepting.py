@@ -1,0 +1,120 @@
+"""A prediction comes in: fingerprint -> known or new -> route -> task -> outcome -> counts, in one transaction.
+
+`accept_predictions` takes many rows and COPYs what is new; `accept_one` writes a new row with one SQL statement and leaves
+everything else to `accept_predictions`. Both write only while the rules they routed with are in force (see GUARD).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.utils import timezone
+from psycopg.errors import DeadlockDetected, UniqueViolation
+
+from labeling.decisions.outcomes import add_outcomes
+from labeling.ingestion.candidates import Candidate, fingerprint
+from labeling.ingestion.decoding import BadRow, Row
+from labeling.ingestion.partitions import ensure_partitions, is_missing_partition
+from labeling.ingestion.services import copy_new_items, find_keys, get_model_version_ids
+from labeling.pipeline.known import settle_known
+from labeling.pipeline.placing import GUARD, Accepted, Door, StaleRulesError, place
+from labeling.pipeline.single import write_new_row
+from labeling.review.services import copy_tasks
+from labeling.routing.queries import RoutingRules
+from labeling.trust.deltas import Tally, append_delta
+
+MOST_TRIES = 8
+T = TypeVar("T")
+
+
+def accept_one(*, door: Door, row: Row | BadRow) -> Accepted:
+    """Accept a single row. Raises StaleRulesError when the door is out of date."""
+    checked = _check(door.rules, 0, row)
+    if isinstance(checked, Accepted):
+        return checked
+    _resolve_versions(door.rules, [checked])
+    placed = place(door, [checked], timezone.now())[0]
+    written = _retrying(lambda: write_new_row(door, placed))
+    if written is None:
+        raise StaleRulesError
+    return placed.answer() if written else _retrying(lambda: _write(door, [checked]))[0]
+
+
+def accept_predictions(*, door: Door, rows: Sequence[Row | BadRow]) -> list[Accepted]:
+    """Accept rows, each for itself; the answers are in the order of the rows. Raises StaleRulesError."""
+    checked = [_check(door.rules, index, row) for index, row in enumerate(rows)]
+    candidates = [entry for entry in checked if isinstance(entry, Candidate)]
+    answers = {entry.index: entry for entry in checked if isinstance(entry, Accepted)}
+    if candidates:
+        _resolve_versions(door.rules, candidates)
+        answers |= {answer.index: answer for answer in _retrying(lambda: _write(door, candidates))}
+    return [answers[index] for index in range(len(rows))]
+
+
+def _check(rules: RoutingRules, index: int, row: Row | BadRow) -> Candidate | Accepted:
+    if isinstance(row, BadRow):
+        return Accepted(index, row.id, "invalid", errors=row.errors)
+    errors = rules.schema.check(
+        row.prediction, pointer="/prediction", item_input=row.input, is_prediction=True
+    )
+    if errors:
+        return Accepted(index, row.id, "invalid", errors=errors)
+    return fingerprint(rules.project_id, index, row)
+
+
+def _resolve_versions(rules: RoutingRules, candidates: Sequence[Candidate]) -> None:
+    ids = get_model_version_ids(rules.project_id, ((c.row.model, c.row.model_version) for c in candidates))
+    for candidate in candidates:
+        candidate.model_version_id = ids[candidate.row.model, candidate.row.model_version]
+
+
+def _retrying(write: Callable[[], T]) -> T:
+    """Run a writer again when another request wrote one of its items first, or a partition is missing."""
+    for attempt in range(MOST_TRIES):
+        try:
+            return write()
+        except (IntegrityError, OperationalError) as error:
+            if is_missing_partition(error):
+                ensure_partitions()
+            elif not isinstance(error.__cause__, UniqueViolation | DeadlockDetected):
+                raise
+            if attempt == MOST_TRIES - 1:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+@transaction.atomic
+def _write(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
+    """1. guard  2. known or new  3. new ones by COPY  4. known ones, in order  5. counts."""
+    _pass_guard(door)
+    now = timezone.now()
+    known = find_keys([candidate.key_hash for candidate in candidates])
+    fresh: dict[str, Candidate] = {}
+    rest = []
+    for candidate in candidates:
+        if candidate.key_hash in known or candidate.key_hash in fresh:
+            rest.append(candidate)
+        else:
+            fresh[candidate.key_hash] = candidate
+    placed = place(door, list(fresh.values()), now)
+    tally = Tally()
+    if placed:
+        copy_new_items([p.prediction for p in placed])
+        copy_tasks([p.task for p in placed if p.task])
+        final = [p.prediction.id for p in placed if p.output is not None]
+        add_outcomes(door.rules.project_id, ids=final, of_predictions=True)
+        for p in placed:
+            tally.add(p.place, p.counts)
+    answers = [p.answer() for p in placed]
+    if rest:
+        known |= {p.prediction.candidate.key_hash: p.prediction.as_known() for p in placed}
+        answers += settle_known(door, rest, known, tally, now)
+    append_delta(door.rules.project_id, tally.entries())
+    return answers
+
+
+def _pass_guard(door: Door) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(GUARD, door.guard_values())
+        if cursor.fetchone() is None:
+            raise StaleRulesError

@@ -1,0 +1,247 @@
+"""A person decides, skips or takes back: claim -> decision -> label that counts -> outcome -> dataset -> counts."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+from django.utils import timezone
+
+from labeling.datasets.services import offer_decision, withdraw_decision
+from labeling.decisions.models import Decision, Verdict, Withdrawal
+from labeling.decisions.services import (
+    Answer,
+    accept_label,
+    check_answer,
+    find_repeated,
+    record_decision,
+    withdraw,
+)
+from labeling.errors import ConflictError, LabelingError, NotAllowedError, NotFoundError, invalid
+from labeling.history.actor import Actor
+from labeling.ingestion.models import Item, Prediction
+from labeling.projects.access import Permission, require
+from labeling.projects.queries import get_output_schema
+from labeling.review import services as review
+from labeling.review.models import Purpose, ReviewQueue, ReviewTask, TaskState
+from labeling.trust.deltas import append_delta, cell_entry, place_of
+from labeling.trust.timegrid import day_of
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionAnswer:
+    """What the reviewer is told; the same each time the same request comes."""
+
+    created: bool
+    body: dict[str, Any]
+
+
+def decide(
+    *,
+    task_id: int,
+    token: str,
+    verdict: str,
+    by: Actor,
+    output: Any = None,
+    seconds: float | None = None,
+    note: str = "",
+) -> DecisionAnswer:
+    """Record a decision and all that follows from it. Repeating the request returns the first answer.
+
+    ConflictError `claim_lost` when the token no longer holds the task, InvalidError when the answer does not fit it.
+    """
+    answer = Answer(verdict, output, seconds, note)
+    if not _is_token(token):
+        review.get_task(by, task_id)
+        raise ConflictError("claim_lost", "This is not the token of a claim.", extra={"holder": None})
+    repeated = find_repeated(task_id=task_id, token=token, answer=answer, by=by)
+    if repeated is None:
+        try:
+            return DecisionAnswer(True, _body(_decide(task_id, token, answer, by)))
+        except (ConflictError, NotAllowedError) as lost:
+            # The same request may have been under way twice: whoever came second finds the first one's decision.
+            repeated = find_repeated(task_id=task_id, token=token, answer=answer, by=by)
+            if repeated is None:
+                raise _with_decision(lost, task_id) from lost
+    require(by, repeated.project_id, Permission.REVIEW)
+    return DecisionAnswer(False, _body(repeated))
+
+
+@transaction.atomic
+def _decide(task_id: int, token: str, answer: Answer, by: Actor) -> Decision:
+    """1. hold the claim  2. check  3. decision  4. task  5. label and outcome  6. dataset  7. counts."""
+    task = review.lock_claimed_task(task_id=task_id, token=token, by=by)
+    prediction = Prediction.objects.get(pk=task.prediction_id)
+    item_input = Item.objects.values_list("input", flat=True).get(pk=task.item_id)
+    schema = get_output_schema(task.project)
+    label = check_answer(
+        task=task, answer=answer, prediction=prediction, schema=schema, item_input=item_input
+    )
+    decision = record_decision(
+        task=task, answer=answer, label=label, prediction=prediction, task_type=schema.task_type, by=by
+    )
+    queue_id = task.queue_id
+    if answer.verdict == Verdict.ESCALATED:
+        leads = ReviewQueue.objects.get(project_id=task.project_id, slug=review.LEADS_QUEUE)
+        review.put_back(task, queue=leads)
+    else:
+        review.finish_task(task)
+        first = _first_prediction(task, prediction)
+        accept_label(decision=decision, first=first, task_type=schema.task_type)
+        offer_decision(decision=decision)
+    _count(task, prediction, decision, queue_id, sign=1)
+    return decision
+
+
+@transaction.atomic
+def undo_decision(*, decision_id: int, by: Actor, reason: str = "") -> dict[str, Any]:
+    """Take back one's own decision while it is not published; its task waits again. Repeating changes nothing."""
+    if "\x00" in reason or len(reason) > 1_000:
+        raise invalid("/reason", "invalid", "a reason has at most 1000 characters and no U+0000")
+    decision = (
+        Decision.objects.select_related("project").filter(pk=decision_id).first()
+        if 0 <= decision_id < 2**63
+        else None
+    )
+    if decision is None:
+        raise NotFoundError("not_found", "There is no such decision.")
+    require(by, decision.project_id, Permission.REVIEW)
+    task = (
+        ReviewTask.objects.select_for_update(of=("self",))
+        .select_related("project", "queue")
+        .get(pk=decision.task_id)
+    )
+    if not Withdrawal.objects.filter(decision=decision).exists():
+        _require_last_of_task(decision, task)
+        withdraw(decision=decision, by=by, reason=reason)
+        if not withdraw_decision(decision_id=decision.pk):
+            raise ConflictError(
+                "already_published", "The decision is in a dataset version; a new decision corrects it."
+            )
+        _put_task_back(task, decision, by)
+        prediction = Prediction.objects.get(pk=decision.prediction_id)
+        _count(task, prediction, decision, task.queue_id, sign=-1)
+    return {"decision": decision.pk, "task": task.pk, "undone": True}
+
+
+def skip(*, task_id: int, token: str, by: Actor, reason: str = "") -> None:
+    """Give a task back without a verdict; it is counted and offered to others."""
+    if not _is_token(token):
+        raise ConflictError("claim_lost", "This is not the token of a claim.", extra={"holder": None})
+    with transaction.atomic():
+        task = review.skip_task(task_id=task_id, token=token, by=by, reason=reason)
+        prediction = Prediction.objects.get(pk=task.prediction_id)
+        append_delta(task.project_id, [cell_entry(_place(task, prediction), {"skipped": 1})])
+
+
+def _put_task_back(task: ReviewTask, decision: Decision, by: Actor) -> None:
+    """An escalated task may be held by a lead already: then it is too late to take the escalation back."""
+    if task.state == TaskState.CLAIMED and task.claimed_by_id != by.user_id:
+        raise ConflictError("claim_lost", "A lead is looking at this task already.")
+    queue = None
+    if decision.verdict == Verdict.ESCALATED:
+        queue = ReviewQueue.objects.get(project_id=task.project_id, slug=review.DEFAULT_QUEUE)
+    review.put_back(task, queue=queue)
+
+
+def _require_last_of_task(decision: Decision, task: ReviewTask) -> None:
+    later = Decision.objects.filter(task=task, pk__gt=decision.pk, withdrawal=None).exists()
+    if later:
+        raise ConflictError("superseded", "A later decision about this item counts now.")
+
+
+def _first_prediction(task: ReviewTask, prediction: Prediction) -> Prediction | None:
+    """An item has the id of its first prediction."""
+    if prediction.pk == task.item_id:
+        return prediction
+    return Prediction.objects.filter(pk=task.item_id).first()
+
+
+def _place(task: ReviewTask, prediction: Prediction) -> Any:
+    project = task.project
+    moment = (
+        prediction.occurred_at if project.simulation and prediction.occurred_at else prediction.received_at
+    )
+    return place_of(
+        moment=moment,
+        zone=ZoneInfo(project.time_zone),
+        period=prediction.period_id,
+        mv=prediction.model_version_id,
+        confidence=prediction.confidence,
+        segment=prediction.segment,
+        label=prediction.label,
+    )
+
+
+def _count(task: ReviewTask, prediction: Prediction, decision: Decision, queue_id: int, *, sign: int) -> None:
+    """What a decision adds to the prediction's cell and to its reviewer's day; undoing takes the same away."""
+    counts = dict.fromkeys(cell_counts(decision), sign)
+    reviewer: dict[str, Any] = {
+        "reviewer": decision.decided_by_id,
+        "queue": queue_id,
+        "day": day_of(decision.decided_at, ZoneInfo(task.project.time_zone)).isoformat(),
+        "reviewed": sign,
+        decision.verdict: sign,
+        "seconds": sign * (decision.seconds or 0.0),
+    }
+    append_delta(task.project_id, [cell_entry(_place(task, prediction), counts), reviewer])
+
+
+def cell_counts(decision: Decision) -> list[str]:
+    """The counters that a decision adds one to. A blind check without an answer counts as an error."""
+    if decision.verdict == Verdict.ESCALATED:
+        return ["escalated"]
+    if decision.purpose == Purpose.AUDIT:
+        return ["audit_done"] if decision.agreed else ["audit_done", "audit_err"]
+    if decision.verdict == Verdict.REJECTED:
+        return ["rejected"]
+    if decision.purpose == Purpose.FALLBACK:
+        return ["shadow_done"] if decision.agreed else ["shadow_done", "shadow_err"]
+    return ["confirmed" if decision.agreed else "corrected"]
+
+
+def _body(decision: Decision) -> dict[str, Any]:
+    item = Item.objects.filter(pk=decision.item_id).values_list("key", flat=True).first()
+    return {
+        "decision": decision.pk,
+        "task": decision.task_id,
+        "item": item,
+        "verdict": decision.verdict,
+        "output": decision.output,
+        "decided_at": _iso(decision.decided_at),
+    }
+
+
+def _with_decision(lost: LabelingError, task_id: int) -> LabelingError:
+    """Say who decided what, where that is why the claim was lost."""
+    last = (
+        Decision.objects.filter(task_id=task_id, withdrawal=None)
+        .select_related("decided_by")
+        .order_by("-pk")
+        .first()
+    )
+    if last is None or lost.code != "claim_lost" or lost.extra.get("holder"):
+        return lost
+    who = last.decided_by.get_username()
+    detail = f"The claim was lost: {who} decided this task: {last.verdict}."
+    extra = {
+        "holder": None,
+        "decided_by": who,
+        "verdict": last.verdict,
+        "output": last.output,
+        "decided_at": _iso(last.decided_at),
+    }
+    return ConflictError("claim_lost", detail, extra=extra)
+
+
+def _is_token(token: str) -> bool:
+    try:
+        return str(uuid.UUID(token)) == token
+    except (ValueError, AttributeError):
+        return False
+
+
+def _iso(moment: datetime) -> str:
+    return timezone.localtime(moment, timezone.get_default_timezone()).isoformat().replace("+00:00", "Z")

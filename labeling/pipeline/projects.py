@@ -1,0 +1,45 @@
+"""A project with everything it needs to take predictions."""
+
+from typing import Any
+
+from django.db import transaction
+
+from labeling.datasets.services import create_dataset
+from labeling.decisions.models import FeedHead
+from labeling.history.actor import Actor
+from labeling.projects import services as projects
+from labeling.projects.models import Project
+from labeling.review.services import create_queues
+from labeling.routing.services import publish_policy
+
+
+@transaction.atomic
+def create_project(
+    *,
+    slug: str,
+    name: str,
+    task_type: str,
+    label_schema: Any,
+    by: Actor,
+    guidelines: str = "",
+    policy: Any = None,
+    time_zone: str = "UTC",
+    simulation: bool = False,
+) -> Project:
+    """Make a project with queues, first policy version, feed and the dataset `main`, all or nothing."""
+    project = projects.create_project_rows(
+        slug=slug,
+        name=name,
+        task_type=task_type,
+        label_schema=label_schema,
+        by=by,
+        guidelines=guidelines,
+        time_zone=time_zone,
+        simulation=simulation,
+    )
+    create_queues(project)
+    FeedHead.objects.create(project=project)
+    create_dataset(project=project, slug="main")
+    publish_policy(project=project, body={} if policy is None else policy, by=by, at="/policy")
+    project.refresh_from_db()
+    return project

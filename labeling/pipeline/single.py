@@ -1,0 +1,86 @@
+"""One new row in one SQL statement: guard, key, item, prediction, task, outcome and counts, or nothing."""
+
+from functools import cache
+from typing import Any
+
+import msgspec
+from django.db import connection
+
+from labeling.ingestion.services import ITEM_COLUMNS, KEY_COLUMNS, PREDICTION_COLUMNS
+from labeling.pipeline.placing import GUARD, Door, Placed
+from labeling.review.services import TASK_COLUMNS
+from labeling.trust.deltas import cell_entry
+
+# Types that PostgreSQL cannot infer from a parameter standing in a select list.
+_TYPES = {
+    "key_hash": "uuid",
+    "input_hash": "uuid",
+    "content_hash": "uuid",
+    "input": "json",
+    "output": "json",
+    "details": "json",
+    "final_output": "json",
+    "confidence": "float8",
+    "audit_probability": "float8",
+    "audited": "bool",
+    "policy_number": "int",
+    "slot": "smallint",
+    "priority": "smallint",
+    "received_at": "timestamptz",
+    "occurred_at": "timestamptz",
+    "created_at": "timestamptz",
+}
+_TEXTS = frozenset({"key", "label", "segment", "route", "reason", "kind", "purpose", "state"})
+
+
+def write_new_row(door: Door, placed: Placed) -> bool | None:
+    """True when the row was written, False when its item is known already, None when the rules are out of date."""
+    prediction = placed.prediction
+    values: dict[str, Any] = door.guard_values()
+    values |= _named("k", KEY_COLUMNS, prediction.key_values())
+    values |= _named("i", ITEM_COLUMNS, prediction.item_values())
+    values |= _named("p", PREDICTION_COLUMNS, prediction.prediction_values())
+    if placed.task:
+        values |= _named("t", TASK_COLUMNS, placed.task.values())
+    values["delta"] = msgspec.json.encode([cell_entry(placed.place, placed.counts)]).decode()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _statement(with_task=placed.task is not None, with_outcome=placed.output is not None), values
+        )
+        passed, written = cursor.fetchone()
+    return bool(written) if passed else None
+
+
+@cache
+def _statement(*, with_task: bool, with_outcome: bool) -> str:
+    """The statement for a row with or without a task, with or without an outcome at once."""
+    parts = [
+        f"guard as ({GUARD})",
+        f"new as (insert into labeling_itemkey ({', '.join(KEY_COLUMNS)}) select {_parameters('k', KEY_COLUMNS)} from guard"
+        " on conflict (key_hash) do nothing returning 1)",
+        _insert("labeling_item", "i", ITEM_COLUMNS),
+        _insert("labeling_prediction", "p", PREDICTION_COLUMNS),
+        "delta as (insert into labeling_trustdelta (project_id, payload)"
+        " select %(project)s::bigint, %(delta)s::jsonb from new)",
+    ]
+    if with_task:
+        parts.append(_insert("labeling_reviewtask", "t", TASK_COLUMNS))
+    if with_outcome:
+        parts.append(
+            "outcome as (insert into labeling_outcomebatch (project_id, of_predictions, entries, size)"
+            " select %(project)s::bigint, true, array[%(p_id)s::bigint], 1 from new)"
+        )
+    return f"with {', '.join(parts)} select (select count(*) from guard), (select count(*) from new)"
+
+
+def _insert(table: str, prefix: str, columns: tuple[str, ...]) -> str:
+    return f"{prefix}_new as (insert into {table} ({', '.join(columns)}) select {_parameters(prefix, columns)} from new)"
+
+
+def _parameters(prefix: str, columns: tuple[str, ...]) -> str:
+    types = {c: _TYPES.get(c, "text" if c in _TEXTS else "bigint") for c in columns}
+    return ", ".join(f"%({prefix}_{c})s::{types[c]}" for c in columns)
+
+
+def _named(prefix: str, columns: tuple[str, ...], values: list[Any]) -> dict[str, Any]:
+    return {f"{prefix}_{column}": value for column, value in zip(columns, values, strict=True)}

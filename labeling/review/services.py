@@ -1,0 +1,398 @@
+"""Review tasks and claims. A claim is one statement; its token is checked on every later call."""
+
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from labeling.bulk import NULL, copy_lines, text
+from labeling.errors import ConflictError, NotFoundError, invalid
+from labeling.history.actor import Actor
+from labeling.projects.access import Permission, require
+from labeling.projects.models import Project
+from labeling.review.models import Exclusion, QueueMark, ReviewQueue, ReviewTask, TaskState
+
+DEFAULT_QUEUE = "default"
+LEADS_QUEUE = "leads"
+LONGEST_CLAIM = timedelta(hours=4)
+SKIPPED_FOR = timedelta(minutes=30)
+TASK_COLUMNS = (
+    "id",
+    "project_id",
+    "queue_id",
+    "kind",
+    "purpose",
+    "state",
+    "item_id",
+    "prediction_id",
+    "model_version_id",
+    "confidence",
+    "segment",
+    "label",
+    "slot",
+    "priority",
+    "position",
+    "created_at",
+)
+
+_MOST_ATTEMPTS = 20
+_ATTEMPT_PAUSE = 0.01
+
+_seen_marks: set[tuple[int, int]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task that the pipeline asks for."""
+
+    id: int
+    project_id: int
+    queue_id: int
+    kind: str
+    purpose: str
+    item_id: int
+    prediction_id: int
+    model_version_id: int
+    confidence: float
+    segment: str | None
+    label: str | None
+    priority: int
+    created_at: datetime
+    slot: int = 1
+
+    def values(self) -> list[Any]:
+        """Column values in the order of TASK_COLUMNS. The id is the position: first come, first served."""
+        return [
+            self.id,
+            self.project_id,
+            self.queue_id,
+            self.kind,
+            self.purpose,
+            TaskState.WAITING.value,
+            self.item_id,
+            self.prediction_id,
+            self.model_version_id,
+            self.confidence,
+            self.segment,
+            self.label,
+            self.slot,
+            self.priority,
+            self.id,
+            self.created_at,
+        ]
+
+
+def create_queues(project: Project) -> None:
+    """The queues every project has."""
+    ReviewQueue.objects.create(project=project, slug=DEFAULT_QUEUE, name="Review")
+    ReviewQueue.objects.create(project=project, slug=LEADS_QUEUE, name="For leads", leads_only=True)
+
+
+def ensure_marks(queue_id: int, priorities: Iterable[int]) -> None:
+    """A claim walks the marks of a queue, so every priority in use needs one. Marks are never deleted."""
+    missing = {(queue_id, priority) for priority in priorities} - _seen_marks
+    if missing:
+        QueueMark.objects.bulk_create(
+            [QueueMark(queue_id=queue, priority=priority) for queue, priority in sorted(missing)],
+            ignore_conflicts=True,
+        )
+        _seen_marks.update(missing)
+
+
+def copy_tasks(tasks: Sequence[NewTask]) -> None:
+    """Tasks of new items: nothing of theirs can be open, so nothing can collide."""
+    copy_lines("labeling_reviewtask", TASK_COLUMNS, (_line(task) for task in tasks))
+
+
+def add_tasks(tasks: Sequence[NewTask]) -> None:
+    """Tasks of known items: where one is open, no second is made."""
+    if not tasks:
+        return
+    row = "(" + ", ".join(["%s"] * len(TASK_COLUMNS)) + ")"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"insert into labeling_reviewtask ({', '.join(TASK_COLUMNS)}) values {', '.join([row] * len(tasks))}"
+            " on conflict (item_id, slot) where state in ('waiting', 'claimed') do nothing",
+            [value for task in tasks for value in task.values()],
+        )
+
+
+def _line(task: NewTask) -> str:
+    return "\t".join(
+        [NULL if v is None else text(v) if isinstance(v, str) else str(v) for v in task.values()]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A task that is now held."""
+
+    task: ReviewTask
+    token: uuid.UUID
+    expires_at: datetime
+
+
+# Walks the marks of a queue from the highest priority down and takes the first waiting tasks from each mark on. Starting at
+# the mark keeps index entries of tasks decided under an old snapshot out of the way; SKIP LOCKED lets no two claims wait for,
+# or get, the same row.
+_CLAIM = """
+with picked as materialized (
+    select waiting.id
+    from labeling_queuemark mark
+    cross join lateral (
+        select task.id, task.priority, task.position
+        from labeling_reviewtask task
+        where task.queue_id = mark.queue_id and task.priority = mark.priority and task.state = 'waiting'
+          and task.position >= mark.low
+          and not exists (select from labeling_exclusion x where x.task_id = task.id and x.user_id = %(user)s
+                          and (x.until is null or x.until > %(now)s))
+        order by task.position
+        limit %(count)s
+        for update of task skip locked
+    ) waiting
+    where mark.queue_id = %(queue)s
+    order by mark.priority desc, waiting.position
+    limit %(count)s
+)
+update labeling_reviewtask task
+set state = 'claimed', claimed_by_id = %(user)s, claim_token = gen_random_uuid(), claimed_at = %(now)s,
+    lease_expires_at = %(expires)s
+from picked where task.id = picked.id
+returning task.id
+"""
+
+
+def claim_next(
+    *, queue: ReviewQueue, by: Actor, count: int, lease: timedelta, now: datetime | None = None
+) -> list[Claim]:
+    """Claim up to `count` waiting tasks for this person; the person's own skipped ones come last."""
+    now = now or timezone.now()
+    values = {"queue": queue.pk, "user": by.user_id, "now": now, "expires": now + lease, "count": count}
+    for attempt in range(_MOST_ATTEMPTS):
+        with connection.cursor() as cursor:
+            cursor.execute(_CLAIM, values)
+            ids = [row[0] for row in cursor.fetchall()]
+        if ids:
+            return _claims_of(ids)
+        if attempt == 0:
+            # The sweep does this too, but an empty queue must not depend on the worker being there.
+            release_expired(now=now)
+            _forget_skips(queue, by)
+        if not _something_waits(queue):
+            return []
+        time.sleep(_ATTEMPT_PAUSE)
+    return []
+
+
+def claim_task(*, task_id: int, by: Actor, lease: timedelta, now: datetime | None = None) -> Claim | None:
+    """Claim one waiting task by its id, or renew the person's own claim with a new token; none when it is not free."""
+    now = now or timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            update labeling_reviewtask
+            set state = 'claimed', claimed_by_id = %(user)s, claim_token = gen_random_uuid(), claimed_at = %(now)s,
+                lease_expires_at = %(expires)s
+            where id = %(task)s and (state = 'waiting' or (state = 'claimed' and claimed_by_id = %(user)s))
+            returning id
+            """,
+            {"task": task_id, "user": by.user_id, "now": now, "expires": now + lease},
+        )
+        found = cursor.fetchone()
+    return _claims_of([task_id])[0] if found else None
+
+
+def list_own_claims(*, project_id: int, by: Actor) -> list[Claim]:
+    """What this person holds now, oldest first; a reloaded page starts with these."""
+    tasks = ReviewTask.objects.filter(
+        project_id=project_id,
+        state=TaskState.CLAIMED,
+        claimed_by_id=by.user_id,
+        lease_expires_at__gt=timezone.now(),
+    ).order_by("claimed_at", "position")[:50]
+    return [_claim(task) for task in tasks]
+
+
+def lock_claimed_task(*, task_id: int, token: str, by: Actor) -> ReviewTask:
+    """The task, locked, if this token still holds it; ConflictError `claim_lost` naming who has it otherwise."""
+    task = get_task(by, task_id, for_update=True)
+    if task.state != TaskState.CLAIMED or str(task.claim_token) != token or task.claimed_by_id != by.user_id:
+        raise _claim_lost(task)
+    return task
+
+
+def get_task(actor: Actor, task_id: int, *, for_update: bool = False) -> ReviewTask:
+    """A task this person may work on, or NotFoundError."""
+    tasks = ReviewTask.objects.select_for_update(of=("self",)) if for_update else ReviewTask.objects.all()
+    task = (
+        tasks.select_related("project", "queue").filter(pk=task_id).first() if 0 <= task_id < 2**63 else None
+    )
+    if task is None:
+        raise NotFoundError("not_found", "There is no such task.")
+    require(actor, task.project_id, Permission.LEAD_REVIEW if task.queue.leads_only else Permission.REVIEW)
+    return task
+
+
+@transaction.atomic
+def heartbeat(
+    *, task_id: int, token: str, by: Actor, lease: timedelta, now: datetime | None = None
+) -> datetime:
+    """Hold the claim for another lease, at most four hours after it was taken."""
+    now = now or timezone.now()
+    task = lock_claimed_task(task_id=task_id, token=token, by=by)
+    assert task.claimed_at is not None
+    task.lease_expires_at = min(now + lease, task.claimed_at + LONGEST_CLAIM)
+    task.save(update_fields=["lease_expires_at"])
+    return task.lease_expires_at
+
+
+@transaction.atomic
+def release_task(*, task_id: int, token: str, by: Actor) -> None:
+    """Give the task back to the queue at its old place."""
+    put_back(lock_claimed_task(task_id=task_id, token=token, by=by))
+
+
+@transaction.atomic
+def skip_task(
+    *, task_id: int, token: str, by: Actor, reason: str = "", now: datetime | None = None
+) -> ReviewTask:
+    """Give the task back, for others; this person does not get it again for a while."""
+    if "\x00" in reason or len(reason) > 1_000:
+        raise invalid("/reason", "invalid", "a reason has at most 1000 characters and no U+0000")
+    task = lock_claimed_task(task_id=task_id, token=token, by=by)
+    until = (now or timezone.now()) + SKIPPED_FOR
+    Exclusion.objects.update_or_create(
+        task=task, user_id=by.user_id, defaults={"reason": reason, "until": until}
+    )
+    put_back(task)
+    return task
+
+
+def put_back(task: ReviewTask, *, queue: ReviewQueue | None = None) -> None:
+    """A locked task waits again, in its queue or another one; the low-water mark goes down with it."""
+    task.queue = queue or task.queue
+    _set_waiting(task)
+    task.save()
+    ensure_marks(task.queue_id, [task.priority])
+    _lower_marks([(task.queue_id, task.priority, task.position)])
+
+
+def finish_task(task: ReviewTask, state: TaskState = TaskState.DECIDED) -> None:
+    """A locked task is done; its claim is cleared."""
+    _set_waiting(task)
+    task.state = state
+    task.save()
+
+
+def release_expired(*, now: datetime | None = None, most: int = 1_000) -> int:
+    """Put back tasks whose lease has run out; returns how many. Run by the sweep."""
+    now = now or timezone.now()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            """
+            with expired as (
+                select id from labeling_reviewtask where state = 'claimed' and lease_expires_at <= %s
+                order by lease_expires_at limit %s for update skip locked
+            )
+            update labeling_reviewtask task
+            set state = 'waiting', claimed_by_id = null, claim_token = null, claimed_at = null, lease_expires_at = null
+            from expired where task.id = expired.id
+            returning task.queue_id, task.priority, task.position
+            """,
+            [now, most],
+        )
+        places = cursor.fetchall()
+        _lower_marks(places)
+    return len(places)
+
+
+def move_marks() -> None:
+    """Raise each low-water mark to the first waiting task, and heal one that stands too high.
+
+    Inserts that have not committed yet are invisible here, so a mark never passes positions younger than a few minutes;
+    tasks put back lower the mark under its row lock, which is taken here first.
+    """
+    for mark_id in QueueMark.objects.order_by("pk").values_list("pk", flat=True):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("select 1 from labeling_queuemark where id = %s for update skip locked", [mark_id])
+            if cursor.fetchone():
+                cursor.execute(_MOVE_MARK, {"mark": mark_id})
+
+
+_MOVE_MARK = """
+update labeling_queuemark mark
+set low = first.position
+from (
+    select least(
+        coalesce((select task.position from labeling_reviewtask task
+                  where task.queue_id = m.queue_id and task.priority = m.priority and task.state = 'waiting'
+                  order by task.position limit 1), 9223372036854775807),
+        (floor(extract(epoch from clock_timestamp()))::bigint - 1735689600 - 300) << 20) as position
+    from labeling_queuemark m where m.id = %(mark)s
+) first
+where mark.id = %(mark)s and mark.low <> first.position
+"""
+
+
+def _lower_marks(places: Iterable[tuple[int, int, int]]) -> None:
+    lowest: dict[tuple[int, int], int] = {}
+    for queue_id, priority, position in places:
+        lowest[queue_id, priority] = min(position, lowest.get((queue_id, priority), position))
+    with connection.cursor() as cursor:
+        for (queue_id, priority), position in sorted(lowest.items()):
+            # The shared lock keeps the sweep from raising the mark until this transaction has committed.
+            cursor.execute(
+                "select low from labeling_queuemark where queue_id = %s and priority = %s for share",
+                [queue_id, priority],
+            )
+            cursor.execute(
+                "update labeling_queuemark set low = %s where queue_id = %s and priority = %s and low > %s",
+                [position, queue_id, priority, position],
+            )
+
+
+def _set_waiting(task: ReviewTask) -> None:
+    task.state = TaskState.WAITING
+    task.claimed_by = task.claim_token = task.claimed_at = task.lease_expires_at = None
+
+
+def _forget_skips(queue: ReviewQueue, by: Actor) -> None:
+    """With nothing else left, what this person skipped is offered again."""
+    Exclusion.objects.filter(
+        user_id=by.user_id, until__isnull=False, task__queue=queue, task__state=TaskState.WAITING
+    ).delete()
+
+
+def _something_waits(queue: ReviewQueue) -> bool:
+    """Others' claims that have not committed yet may hide waiting tasks; whoever sees some tries again."""
+    return ReviewTask.objects.filter(queue=queue, state=TaskState.WAITING, exclusions__isnull=True).exists()
+
+
+def _claims_of(ids: Sequence[int]) -> list[Claim]:
+    tasks = ReviewTask.objects.filter(pk__in=ids).order_by("-priority", "position")
+    return [_claim(task) for task in tasks]
+
+
+def _claim(task: ReviewTask) -> Claim:
+    assert task.claim_token is not None and task.lease_expires_at is not None
+    return Claim(task, task.claim_token, task.lease_expires_at)
+
+
+def _claim_lost(task: ReviewTask) -> ConflictError:
+    if task.state == TaskState.CLAIMED:
+        holder = task.claimed_by.get_username() if task.claimed_by else ""
+        return ConflictError(
+            "claim_lost", f"The claim was lost: {holder} holds this task now.", extra={"holder": holder}
+        )
+    if task.state == TaskState.WAITING:
+        return ConflictError(
+            "claim_lost", "The claim ran out; the task waits in the queue again.", extra={"holder": None}
+        )
+    return ConflictError(
+        "claim_lost", "The claim was lost: the task has been finished.", extra={"holder": None}
+    )

@@ -1,0 +1,38 @@
+"""The small language of fallback rules: CEL, the Common Expression Language, with a fixed set of names.
+
+Names: `input` (the item's input), `prediction`, `confidence`, `model`, `model_version`, `segment`. A condition that cannot be
+worked out for an item (a missing key, a text compared with a number) does not hold for it. See docs/policy.md.
+"""
+
+import re
+from typing import Any
+
+import cel
+
+NAMES = frozenset({"input", "prediction", "confidence", "model", "model_version", "segment"})
+MAX_LENGTH = 1_000
+_LOOP = re.compile(r"\.\s*(map|filter|all|exists|exists_one)\s*\(")
+
+
+class Condition:
+    """A compiled condition. Raises ValueError, with a sentence, when the text is not one."""
+
+    def __init__(self, source: str) -> None:
+        if len(source) > MAX_LENGTH:
+            raise ValueError(f"a condition has at most {MAX_LENGTH} characters")
+        if len(_LOOP.findall(source)) > 1:
+            raise ValueError("a condition has at most one of map, filter, all, exists, exists_one")
+        try:
+            self._program = cel.compile(source)
+        except ValueError as error:
+            raise ValueError(str(error).split("\n", 1)[0]) from error
+        unknown = sorted(set(self._program.variables()) - NAMES)
+        if unknown:
+            raise ValueError(f"unknown name {unknown[0]!r}; known are {', '.join(sorted(NAMES))}")
+
+    def holds(self, facts: dict[str, Any]) -> bool:
+        """Whether the condition is true for these facts."""
+        try:
+            return self._program.execute(facts) is True
+        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError):
+            return False

@@ -1,0 +1,304 @@
+"""What a routing policy says and which route it gives a prediction. Pure.
+
+Exactly at a threshold belongs to the higher tier. Of the overrides, the first that matches decides; `force_review` sends
+to people whatever the confidence.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from labeling.errors import FieldError, InvalidError
+from labeling.projects.label_schema import OutputSchema
+from labeling.routing.conditions import Condition
+
+RouteName = Literal["auto", "review", "fallback"]
+NOTHING_IS_AUTOMATIC = 2.0  # a threshold no confidence reaches
+MAX_OVERRIDES = 200
+MAX_RULES = 100
+
+DEFAULTS: dict[str, Any] = {
+    "high": 0.95,
+    "low": 0.70,
+    "audit_rate": 0.05,
+    "audits_per_day_max": 1000,
+    "overrides": [],
+    "fallback": {"mode": "manual"},
+    "alpha": 0.02,
+    "delta": 0.05,
+    "alpha_by_label": {},
+    "autonomy": "off",
+    "autonomy_min_interval": "1d",
+    "operator_cap": 0.95,
+    "detector_threshold": 1000,
+    "strict": False,
+    "assumed_false_accept": None,
+    "blind_audit": True,
+    "sentinel_rate": 0.02,
+    "second_review_rate": 0.0,
+    "lease_seconds": 600,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Other thresholds for a predicted label, a segment, or a label within a segment."""
+
+    number: int
+    label: str | None
+    segment: str | None
+    high: float | None
+    low: float | None
+    force_review: bool
+
+    def matches(self, labels: Sequence[str], segment: str | None) -> bool:
+        return (self.label is None or self.label in labels) and (
+            self.segment is None or self.segment == segment
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """What happens below `low`: a person labels, a constant, or the first rule whose condition holds."""
+
+    mode: str
+    output: dict[str, Any] | None = None
+    rules: tuple[tuple[Condition, dict[str, Any]], ...] = ()
+    otherwise: dict[str, Any] | None = None
+
+    def output_for(self, facts: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+        """The deterministic output, or none when a person is to label."""
+        if self.mode != "rules":
+            return self.output
+        known = facts()
+        return next((output for condition, output in self.rules if condition.holds(known)), self.otherwise)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy made ready to route with."""
+
+    body: dict[str, Any]
+    overrides: tuple[Override, ...]
+    fallback: Fallback
+
+    def choose(
+        self, *, confidence: float, labels: Sequence[str], segment: str | None, high: float, low: float
+    ) -> tuple[RouteName, str]:
+        """Route and reason of a prediction, under the thresholds of the period in force.
+
+        The reason is `high`, `medium`, `low` or `forced`, with `/override N` where an override decided.
+        """
+        suffix = ""
+        for override in self.overrides:
+            if override.matches(labels, segment):
+                suffix = f"/override {override.number}"
+                if override.force_review:
+                    return "review", "forced" + suffix
+                high = self._override_high(override.high, high)
+                low = low if override.low is None else override.low
+                break
+        if confidence >= high:
+            return "auto", "high" + suffix
+        if confidence >= low:
+            return "review", "medium" + suffix
+        return "fallback", "low" + suffix
+
+    def _override_high(self, wanted: float | None, in_force: float) -> float:
+        """With autonomy, an override may ask for more than the certified cut-off and never for less."""
+        if wanted is None:
+            return in_force
+        return wanted if self.body["autonomy"] == "off" else max(wanted, in_force)
+
+
+def is_drawn(secret: bytes, prediction_id: int, probability: float) -> bool:
+    """The lottery: whether this prediction is drawn, by a keyed hash that nobody outside can foresee.
+
+    Keyed BLAKE2b of the id, read as a fraction of 2**64, against the probability. Independent of everything but the id.
+    """
+    digest = hashlib.blake2b(prediction_id.to_bytes(8, "big"), key=secret, digest_size=8).digest()
+    return int.from_bytes(digest, "big") < probability * 2.0**64
+
+
+def compile_policy(body: Any, *, schema: OutputSchema, at: str = "") -> Policy:
+    """Check a policy, fill in the defaults and make it ready; raises InvalidError naming each wrong field."""
+    if not isinstance(body, dict):
+        raise InvalidError(
+            "invalid", "a policy is an object", [FieldError(at, "wrong_type", "must be an object")]
+        )
+    complete = {**DEFAULTS, **body}
+    errors = [
+        FieldError(f"{at}/{n}", "unknown_field", f"a policy has no {n!r}") for n in body if n not in DEFAULTS
+    ]
+    errors += [
+        FieldError(f"{at}/{name}", "invalid", f"{name} {problem}")
+        for name, check in _CHECKS.items()
+        if (problem := check(complete[name]))
+    ]
+    if not errors:
+        errors += _check_together(complete, at)
+    overrides = _compile_overrides(complete["overrides"], schema, f"{at}/overrides", errors)
+    fallback = _compile_fallback(complete["fallback"], schema, f"{at}/fallback", errors)
+    if errors:
+        raise InvalidError("invalid", errors[0].detail, errors)
+    return Policy(complete, overrides, fallback)
+
+
+def _check_together(body: Mapping[str, Any], at: str) -> list[FieldError]:
+    errors = []
+    if body["low"] > body["high"]:
+        errors.append(FieldError(f"{at}/low", "invalid", "low may not be above high"))
+    if body["autonomy"] != "off" and body["audit_rate"] == 0:
+        errors.append(
+            FieldError(f"{at}/audit_rate", "invalid", "autonomy needs audits: audit_rate may not be 0")
+        )
+    return errors
+
+
+def _compile_overrides(
+    value: Any, schema: OutputSchema, at: str, errors: list[FieldError]
+) -> tuple[Override, ...]:
+    if not isinstance(value, list) or len(value) > MAX_OVERRIDES:
+        errors.append(FieldError(at, "invalid", f"overrides must be a list of at most {MAX_OVERRIDES}"))
+        return ()
+    compiled = []
+    for index, item in enumerate(value):
+        problem = _override_problem(item, schema)
+        if problem:
+            errors.append(FieldError(f"{at}/{index}{problem[0]}", "invalid", problem[1]))
+        else:
+            compiled.append(
+                Override(
+                    index + 1,
+                    item.get("label"),
+                    item.get("segment"),
+                    item.get("high"),
+                    item.get("low"),
+                    item.get("force_review", False),
+                )
+            )
+    return tuple(compiled)
+
+
+def _override_problem(item: Any, schema: OutputSchema) -> tuple[str, str] | None:
+    if not isinstance(item, dict) or set(item) - {"label", "segment", "high", "low", "force_review"}:
+        return "", "an override has label or segment, and high, low or force_review"
+    if not isinstance(item.get("label", item.get("segment")), str):
+        return "", "an override names a label or a segment"
+    for name in ("label", "segment"):
+        if name in item and not isinstance(item[name], str):
+            return f"/{name}", f"{name} must be a text"
+    if "label" in item and schema.labels and item["label"] not in schema.labels:
+        return "/label", f"{item['label']!r} is not in the label schema"
+    for name in ("high", "low"):
+        if item.get(name) is not None and _share(item[name]):
+            return f"/{name}", f"{name} {_share(item[name])}"
+    if item.get("high") is not None and item.get("low") is not None and item["low"] > item["high"]:
+        return "/low", "low may not be above high"
+    if not isinstance(item.get("force_review", False), bool):
+        return "/force_review", "force_review must be true or false"
+    return None
+
+
+def _compile_fallback(value: Any, schema: OutputSchema, at: str, errors: list[FieldError]) -> Fallback:
+    names = {"manual": {"mode"}, "constant": {"mode", "output"}, "rules": {"mode", "rules", "else"}}
+    mode = value.get("mode") if isinstance(value, dict) else None
+    if not isinstance(mode, str) or mode not in names:
+        errors.append(FieldError(f"{at}/mode", "invalid", "fallback mode is manual, constant or rules"))
+        return Fallback("manual")
+    errors += [
+        FieldError(f"{at}/{name}", "invalid", f"a {mode} fallback has no {name!r}")
+        for name in set(value) - names[mode]
+    ]
+    if mode == "manual":
+        return Fallback(mode)
+    if mode == "constant":
+        errors += schema.check(value.get("output"), pointer=f"{at}/output")
+        return Fallback(mode, output=value.get("output"))
+    errors += schema.check(value.get("else"), pointer=f"{at}/else")
+    return Fallback(
+        mode,
+        rules=_compile_rules(value.get("rules"), schema, f"{at}/rules", errors),
+        otherwise=value.get("else"),
+    )
+
+
+def _compile_rules(
+    value: Any, schema: OutputSchema, at: str, errors: list[FieldError]
+) -> tuple[tuple[Condition, dict[str, Any]], ...]:
+    if not isinstance(value, list) or len(value) > MAX_RULES:
+        errors.append(
+            FieldError(at, "invalid", f"rules must be a list of at most {MAX_RULES} of {{when, output}}")
+        )
+        return ()
+    compiled = []
+    for index, rule in enumerate(value):
+        where = f"{at}/{index}"
+        if not isinstance(rule, dict) or set(rule) != {"when", "output"} or not isinstance(rule["when"], str):
+            errors.append(FieldError(where, "invalid", "a rule is {when: a condition, output}"))
+            continue
+        errors += schema.check(rule["output"], pointer=f"{where}/output")
+        try:
+            compiled.append((Condition(rule["when"]), rule["output"]))
+        except ValueError as error:
+            errors.append(FieldError(f"{where}/when", "invalid", str(error)))
+    return tuple(compiled)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _share(value: Any) -> str:
+    return "" if _is_number(value) and 0 <= value <= 1 else "must be a number from 0 to 1"
+
+
+def _inner_share(value: Any) -> str:
+    return "" if _is_number(value) and 0 < value < 1 else "must be a number above 0 and below 1"
+
+
+def _between(least: int, most: int) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        whole = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+        return "" if whole else f"must be a whole number from {least} to {most}"
+
+    return check
+
+
+def _flag(value: Any) -> str:
+    return "" if isinstance(value, bool) else "must be true or false"
+
+
+def _alpha_by_label(value: Any) -> str:
+    fits = isinstance(value, dict) and all(not _inner_share(alpha) for alpha in value.values())
+    return "" if fits else "must give labels a number above 0 and below 1"
+
+
+def _interval(value: Any) -> str:
+    fits = isinstance(value, str) and (
+        value == "0" or (value[:-1].isascii() and value[:-1].isdigit() and value[-1] in "smhd")
+    )
+    return "" if fits else 'must be like "1d", "12h", "30m", "0"'
+
+
+_CHECKS: dict[str, Callable[[Any], str]] = {
+    "high": _share,
+    "low": _share,
+    "audit_rate": _share,
+    "audits_per_day_max": _between(1, 10_000_000),
+    "alpha": _inner_share,
+    "delta": _inner_share,
+    "alpha_by_label": _alpha_by_label,
+    "autonomy": lambda value: "" if value in ("off", "suggest", "on") else "must be off, suggest or on",
+    "autonomy_min_interval": _interval,
+    "operator_cap": _share,
+    "detector_threshold": _between(10, 1_000_000),
+    "strict": _flag,
+    "assumed_false_accept": lambda value: "" if value is None else _share(value),
+    "blind_audit": _flag,
+    "sentinel_rate": _share,
+    "second_review_rate": _share,
+    "lease_seconds": _between(30, 4 * 3600),
+}

@@ -1,0 +1,47 @@
+"""Celery's doors: each finds rows left in a waiting state and hands them to a service. Losing a message costs seconds."""
+
+from celery import shared_task
+
+from labeling.datasets import services as datasets
+from labeling.decisions.outcomes import number_all_outcomes
+from labeling.ingestion.partitions import ensure_partitions
+from labeling.review.services import move_marks, release_expired
+from labeling.trust.services import fold_deltas
+
+
+@shared_task(name="labeling.tasks.fold_rollups")
+def fold_rollups() -> None:
+    """Add the committed deltas to the cells."""
+    fold_deltas()
+
+
+@shared_task(name="labeling.tasks.sequence_outcomes")
+def sequence_outcomes() -> None:
+    """Give numbers to committed outcomes that nobody has read yet."""
+    number_all_outcomes()
+
+
+@shared_task(name="labeling.tasks.sweep_reviews")
+def sweep_reviews() -> None:
+    """Put tasks with an expired lease back, and move the low-water marks."""
+    release_expired()
+    move_marks()
+
+
+@shared_task(name="labeling.tasks.publish_due")
+def publish_due() -> None:
+    """Publish the datasets whose time or number of decisions has come, and resume what a dead worker left."""
+    for dataset_id in datasets.publish_due():
+        publish_dataset.delay(dataset_id)
+
+
+@shared_task(name="labeling.tasks.publish_dataset")
+def publish_dataset(dataset_id: int) -> None:
+    """Publish what waits for one dataset."""
+    datasets.publish(dataset_id)
+
+
+@shared_task(name="labeling.tasks.maintain_partitions")
+def maintain_partitions() -> None:
+    """Make the partitions of the weeks to come."""
+    ensure_partitions()

@@ -63,17 +63,25 @@ def _has_administrator() -> bool:
 
 def _mended(before: Credentials | None, url: str) -> Credentials | None:
     """Credentials that work: what still does is kept, the rest is made. None when somebody closed this door on purpose."""
-    username = before.username if before else USERNAME
-    user = get_user_model().objects.filter(username=username).first()
+    user = _find_admin(before)
     if before is None or user is None:
         password = before.password if before else secrets.token_urlsafe(12)
-        admin = _restore_admin(username, password)
+        admin = _restore_admin(before.username if before else USERNAME, password)
     elif user.is_active and user.is_superuser:
         password, admin = before.password, user
     else:
         return None
     key = before.api_key if before and _opens(before.api_key, admin) else _make_key(admin)
-    return Credentials(url=url, username=username, password=password, api_key=key)
+    return Credentials(url=url, username=admin.get_username(), password=password, api_key=key)
+
+
+def _find_admin(before: Credentials | None) -> User | None:
+    """Whom the file is about: by name, or, when they took another one, by their key."""
+    users = get_user_model().objects
+    if before is None:
+        return users.filter(username=USERNAME).first()
+    by_key = ApiKey.objects.filter(digest=digest_of(before.api_key)).values("member")
+    return users.filter(username=before.username).first() or users.filter(pk__in=by_key).first()
 
 
 def _restore_admin(username: str, password: str) -> User:

@@ -5,7 +5,8 @@ from celery import shared_task
 from labeling.datasets import services as datasets
 from labeling.decisions.outcomes import number_all_outcomes
 from labeling.ingestion.partitions import ensure_partitions
-from labeling.review.services import move_marks, release_expired
+from labeling.review.marks import move_marks
+from labeling.review.services import release_expired
 from labeling.trust.services import fold_deltas
 
 

@@ -6,7 +6,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.request import Request
 
 from labeling.history.actor import Actor
@@ -72,4 +72,6 @@ def actor_of(request: Request) -> Actor:
     if isinstance(request.auth, Actor):
         return request.auth
     user = request.user
+    if user.pk is None:
+        raise NotAuthenticated
     return Actor(user_id=user.pk, username=user.get_username(), is_admin=user.is_superuser)

@@ -17,7 +17,7 @@ from labeling.pipeline.placing import Door, StaleRulesError
 from labeling.projects.access import Permission, get_project
 from labeling.projects.services import digest_of
 from labeling.review.models import ReviewQueue
-from labeling.review.services import DEFAULT_QUEUE
+from labeling.review.tasks import DEFAULT_QUEUE
 from labeling.routing.queries import load_rules
 
 _MOST = 1_000

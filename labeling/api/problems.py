@@ -128,7 +128,7 @@ def _of_drf(error: exceptions.APIException) -> tuple[dict[str, Any], dict[str, s
         ), headers
     if isinstance(error, exceptions.ParseError):
         return problem(400, "malformed", str(error.detail)), headers
-    code = error.detail.code if isinstance(error.detail, exceptions.ErrorDetail) else "error"
+    code = getattr(error.detail, "code", None) or "error"
     return problem(error.status_code, code, str(error.detail)), headers
 
 

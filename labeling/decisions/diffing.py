@@ -27,7 +27,7 @@ def core_output(task_type: str, output: Output) -> dict[str, Any]:
 
 def equal(task_type: str, one: Output, other: Output) -> bool:
     """Whether two valid outputs of a task type say the same."""
-    return _COMPARABLE[task_type](one) == _COMPARABLE[task_type](other)
+    return bool(_COMPARABLE[task_type](one) == _COMPARABLE[task_type](other))
 
 
 def _text(value: str) -> str:

@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from labeling.canonical import canonical_hash
 from labeling.decisions.diffing import core_output, equal
@@ -77,7 +77,6 @@ def record_decision(
     by: Actor,
 ) -> Decision:
     """Append the decision. `agreed` compares with the model's output, also where the reviewer did not see it."""
-    assert task.claim_token is not None
     accepted = (
         AcceptedLabel.objects.filter(item_id=task.item_id).values_list("decision_id", flat=True).first()
     )
@@ -92,7 +91,7 @@ def record_decision(
         agreed=None if label is None else equal(task_type, label, prediction.output),
         note=answer.note,
         seconds=answer.seconds,
-        claim_token=task.claim_token,
+        claim_token=cast(uuid.UUID, task.claim_token),
         request_hash=uuid.UUID(answer.fingerprint()),
         supersedes_id=accepted,
         guidelines_number=task.project.guidelines_number,

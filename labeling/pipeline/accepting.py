@@ -19,7 +19,7 @@ from labeling.ingestion.services import copy_new_items, find_keys, get_model_ver
 from labeling.pipeline.known import settle_known
 from labeling.pipeline.placing import GUARD, Accepted, Door, StaleRulesError, place
 from labeling.pipeline.single import write_new_row
-from labeling.review.services import copy_tasks
+from labeling.review.tasks import copy_tasks
 from labeling.routing.queries import RoutingRules
 from labeling.trust.deltas import Tally, append_delta
 

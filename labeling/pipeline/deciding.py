@@ -26,6 +26,7 @@ from labeling.projects.access import Permission, require
 from labeling.projects.queries import get_output_schema
 from labeling.review import services as review
 from labeling.review.models import Purpose, ReviewQueue, ReviewTask, TaskState
+from labeling.review.tasks import DEFAULT_QUEUE, LEADS_QUEUE
 from labeling.trust.deltas import append_delta, cell_entry, place_of
 from labeling.trust.timegrid import day_of
 
@@ -84,7 +85,7 @@ def _decide(task_id: int, token: str, answer: Answer, by: Actor) -> Decision:
     )
     queue_id = task.queue_id
     if answer.verdict == Verdict.ESCALATED:
-        leads = ReviewQueue.objects.get(project_id=task.project_id, slug=review.LEADS_QUEUE)
+        leads = ReviewQueue.objects.get(project_id=task.project_id, slug=LEADS_QUEUE)
         review.put_back(task, queue=leads)
     else:
         review.finish_task(task)
@@ -142,7 +143,7 @@ def _put_task_back(task: ReviewTask, decision: Decision, by: Actor) -> None:
         raise ConflictError("claim_lost", "A lead is looking at this task already.")
     queue = None
     if decision.verdict == Verdict.ESCALATED:
-        queue = ReviewQueue.objects.get(project_id=task.project_id, slug=review.DEFAULT_QUEUE)
+        queue = ReviewQueue.objects.get(project_id=task.project_id, slug=DEFAULT_QUEUE)
     review.put_back(task, queue=queue)
 
 

@@ -17,7 +17,7 @@ from labeling.ingestion.services import (
     find_further_keys,
 )
 from labeling.pipeline.placing import Accepted, Door, Placed, place
-from labeling.review.services import add_tasks
+from labeling.review.tasks import add_tasks
 from labeling.trust.deltas import Tally
 
 

@@ -13,8 +13,9 @@ from labeling.ingestion.candidates import Candidate
 from labeling.ingestion.models import Route
 from labeling.ingestion.services import RoutedPrediction
 from labeling.projects.label_schema import labels_of, predicted_label
+from labeling.review.marks import ensure_marks
 from labeling.review.models import Purpose, TaskKind
-from labeling.review.services import NewTask, ensure_marks
+from labeling.review.tasks import NewTask
 from labeling.routing.policy import is_drawn
 from labeling.routing.queries import RoutingRules
 from labeling.trust.deltas import Place, place_of
@@ -103,13 +104,14 @@ def _place_one(
     door: Door, candidate: Candidate, prediction_id: int, task_id: int, now: datetime, item_id: int | None
 ) -> Placed:
     rules, row = door.rules, candidate.row
-    route, reason = rules.policy.choose(
+    chosen, reason = rules.policy.choose(
         confidence=row.confidence,
         labels=labels_of(rules.task_type, row.prediction),
         segment=row.segment,
         high=rules.high,
         low=rules.low,
     )
+    route = Route(chosen)
     output = _served_now(rules, route, candidate)
     audit_probability = rules.audit_rate if route == Route.AUTO else 0.0
     audited = audit_probability > 0 and is_drawn(rules.secret, prediction_id, audit_probability)
@@ -120,7 +122,7 @@ def _place_one(
         project_id=rules.project_id,
         candidate=candidate,
         label=label,
-        route=route,
+        route=route.value,
         reason=reason,
         policy_number=rules.policy_number,
         period_id=rules.period_id,
@@ -147,7 +149,7 @@ def _place_one(
     )
 
 
-def _served_now(rules: RoutingRules, route: str, candidate: Candidate) -> dict[str, Any] | None:
+def _served_now(rules: RoutingRules, route: Route, candidate: Candidate) -> dict[str, Any] | None:
     row = candidate.row
     if route == Route.AUTO:
         return core_output(rules.task_type, row.prediction)
@@ -194,8 +196,8 @@ def _task(door: Door, prediction: RoutedPrediction, task_id: int, *, served: boo
     )
 
 
-def _counts(route: str, *, audited: bool, manual: bool) -> dict[str, int]:
-    counts = {"total": 1, route: 1}
+def _counts(route: Route, *, audited: bool, manual: bool) -> dict[str, int]:
+    counts = {"total": 1, route.value: 1}
     if audited:
         counts["audit_due"] = 1
     if route == Route.FALLBACK and manual:

@@ -9,7 +9,7 @@ from labeling.decisions.models import FeedHead
 from labeling.history.actor import Actor
 from labeling.projects import services as projects
 from labeling.projects.models import Project
-from labeling.review.services import create_queues
+from labeling.review.tasks import create_queues
 from labeling.routing.services import publish_policy
 
 

@@ -8,7 +8,7 @@ from django.db import connection
 
 from labeling.ingestion.services import ITEM_COLUMNS, KEY_COLUMNS, PREDICTION_COLUMNS
 from labeling.pipeline.placing import GUARD, Door, Placed
-from labeling.review.services import TASK_COLUMNS
+from labeling.review.tasks import TASK_COLUMNS
 from labeling.trust.deltas import cell_entry
 
 # Types that PostgreSQL cannot infer from a parameter standing in a select list.
@@ -56,12 +56,16 @@ def _statement(*, with_task: bool, with_outcome: bool) -> str:
     """The statement for a row with or without a task, with or without an outcome at once."""
     parts = [
         f"guard as ({GUARD})",
-        f"new as (insert into labeling_itemkey ({', '.join(KEY_COLUMNS)}) select {_parameters('k', KEY_COLUMNS)} from guard"
-        " on conflict (key_hash) do nothing returning 1)",
+        (
+            f"new as (insert into labeling_itemkey ({', '.join(KEY_COLUMNS)})"
+            f" select {_parameters('k', KEY_COLUMNS)} from guard on conflict (key_hash) do nothing returning 1)"
+        ),
         _insert("labeling_item", "i", ITEM_COLUMNS),
         _insert("labeling_prediction", "p", PREDICTION_COLUMNS),
-        "delta as (insert into labeling_trustdelta (project_id, payload)"
-        " select %(project)s::bigint, %(delta)s::jsonb from new)",
+        (
+            "delta as (insert into labeling_trustdelta (project_id, payload)"
+            " select %(project)s::bigint, %(delta)s::jsonb from new)"
+        ),
     ]
     if with_task:
         parts.append(_insert("labeling_reviewtask", "t", TASK_COLUMNS))

@@ -11,6 +11,7 @@ from labeling.projects.access import Permission, require
 from labeling.projects.models import Project
 from labeling.review import services
 from labeling.review.models import ReviewQueue, TaskKind
+from labeling.review.tasks import DEFAULT_QUEUE
 from labeling.routing.queries import get_policy
 
 MOST_AT_ONCE = 50
@@ -47,7 +48,7 @@ def claim_tasks(
     if task_id is not None:
         claim = _claim_one(project, task_id, by, lease)
         return show_claims(project, [claim] if claim else [])
-    found = get_queue(project, queue or services.DEFAULT_QUEUE)
+    found = get_queue(project, queue or DEFAULT_QUEUE)
     require(by, project.pk, Permission.LEAD_REVIEW if found.leads_only else Permission.REVIEW)
     return show_claims(project, services.claim_next(queue=found, by=by, count=count, lease=lease))
 

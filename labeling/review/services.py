@@ -2,130 +2,24 @@
 
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.db import connection, transaction
 from django.utils import timezone
 
-from labeling.bulk import NULL, copy_lines, text
 from labeling.errors import ConflictError, NotFoundError, invalid
 from labeling.history.actor import Actor
 from labeling.projects.access import Permission, require
-from labeling.projects.models import Project
-from labeling.review.models import Exclusion, QueueMark, ReviewQueue, ReviewTask, TaskState
+from labeling.review.marks import ensure_marks, lower_marks
+from labeling.review.models import Exclusion, ReviewQueue, ReviewTask, TaskState
 
-DEFAULT_QUEUE = "default"
-LEADS_QUEUE = "leads"
 LONGEST_CLAIM = timedelta(hours=4)
 SKIPPED_FOR = timedelta(minutes=30)
-TASK_COLUMNS = (
-    "id",
-    "project_id",
-    "queue_id",
-    "kind",
-    "purpose",
-    "state",
-    "item_id",
-    "prediction_id",
-    "model_version_id",
-    "confidence",
-    "segment",
-    "label",
-    "slot",
-    "priority",
-    "position",
-    "created_at",
-)
-
 _MOST_ATTEMPTS = 20
 _ATTEMPT_PAUSE = 0.01
-
-_seen_marks: set[tuple[int, int]] = set()
-
-
-@dataclass(frozen=True, slots=True)
-class NewTask:
-    """A task that the pipeline asks for."""
-
-    id: int
-    project_id: int
-    queue_id: int
-    kind: str
-    purpose: str
-    item_id: int
-    prediction_id: int
-    model_version_id: int
-    confidence: float
-    segment: str | None
-    label: str | None
-    priority: int
-    created_at: datetime
-    slot: int = 1
-
-    def values(self) -> list[Any]:
-        """Column values in the order of TASK_COLUMNS. The id is the position: first come, first served."""
-        return [
-            self.id,
-            self.project_id,
-            self.queue_id,
-            self.kind,
-            self.purpose,
-            TaskState.WAITING.value,
-            self.item_id,
-            self.prediction_id,
-            self.model_version_id,
-            self.confidence,
-            self.segment,
-            self.label,
-            self.slot,
-            self.priority,
-            self.id,
-            self.created_at,
-        ]
-
-
-def create_queues(project: Project) -> None:
-    """The queues every project has."""
-    ReviewQueue.objects.create(project=project, slug=DEFAULT_QUEUE, name="Review")
-    ReviewQueue.objects.create(project=project, slug=LEADS_QUEUE, name="For leads", leads_only=True)
-
-
-def ensure_marks(queue_id: int, priorities: Iterable[int]) -> None:
-    """A claim walks the marks of a queue, so every priority in use needs one. Marks are never deleted."""
-    missing = {(queue_id, priority) for priority in priorities} - _seen_marks
-    if missing:
-        QueueMark.objects.bulk_create(
-            [QueueMark(queue_id=queue, priority=priority) for queue, priority in sorted(missing)],
-            ignore_conflicts=True,
-        )
-        _seen_marks.update(missing)
-
-
-def copy_tasks(tasks: Sequence[NewTask]) -> None:
-    """Tasks of new items: nothing of theirs can be open, so nothing can collide."""
-    copy_lines("labeling_reviewtask", TASK_COLUMNS, (_line(task) for task in tasks))
-
-
-def add_tasks(tasks: Sequence[NewTask]) -> None:
-    """Tasks of known items: where one is open, no second is made."""
-    if not tasks:
-        return
-    row = "(" + ", ".join(["%s"] * len(TASK_COLUMNS)) + ")"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"insert into labeling_reviewtask ({', '.join(TASK_COLUMNS)}) values {', '.join([row] * len(tasks))}"
-            " on conflict (item_id, slot) where state in ('waiting', 'claimed') do nothing",
-            [value for task in tasks for value in task.values()],
-        )
-
-
-def _line(task: NewTask) -> str:
-    return "\t".join(
-        [NULL if v is None else text(v) if isinstance(v, str) else str(v) for v in task.values()]
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +66,13 @@ def claim_next(
 ) -> list[Claim]:
     """Claim up to `count` waiting tasks for this person; the person's own skipped ones come last."""
     now = now or timezone.now()
-    values = {"queue": queue.pk, "user": by.user_id, "now": now, "expires": now + lease, "count": count}
+    values: dict[str, Any] = {
+        "queue": queue.pk,
+        "user": by.user_id,
+        "now": now,
+        "expires": now + lease,
+        "count": count,
+    }
     for attempt in range(_MOST_ATTEMPTS):
         with connection.cursor() as cursor:
             cursor.execute(_CLAIM, values)
@@ -245,10 +145,10 @@ def heartbeat(
     """Hold the claim for another lease, at most four hours after it was taken."""
     now = now or timezone.now()
     task = lock_claimed_task(task_id=task_id, token=token, by=by)
-    assert task.claimed_at is not None
-    task.lease_expires_at = min(now + lease, task.claimed_at + LONGEST_CLAIM)
+    expires_at = min(now + lease, cast(datetime, task.claimed_at) + LONGEST_CLAIM)
+    task.lease_expires_at = expires_at
     task.save(update_fields=["lease_expires_at"])
-    return task.lease_expires_at
+    return expires_at
 
 
 @transaction.atomic
@@ -279,7 +179,7 @@ def put_back(task: ReviewTask, *, queue: ReviewQueue | None = None) -> None:
     _set_waiting(task)
     task.save()
     ensure_marks(task.queue_id, [task.priority])
-    _lower_marks([(task.queue_id, task.priority, task.position)])
+    lower_marks([(task.queue_id, task.priority, task.position)])
 
 
 def finish_task(task: ReviewTask, state: TaskState = TaskState.DECIDED) -> None:
@@ -307,53 +207,8 @@ def release_expired(*, now: datetime | None = None, most: int = 1_000) -> int:
             [now, most],
         )
         places = cursor.fetchall()
-        _lower_marks(places)
+        lower_marks(places)
     return len(places)
-
-
-def move_marks() -> None:
-    """Raise each low-water mark to the first waiting task, and heal one that stands too high.
-
-    Inserts that have not committed yet are invisible here, so a mark never passes positions younger than a few minutes;
-    tasks put back lower the mark under its row lock, which is taken here first.
-    """
-    for mark_id in QueueMark.objects.order_by("pk").values_list("pk", flat=True):
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("select 1 from labeling_queuemark where id = %s for update skip locked", [mark_id])
-            if cursor.fetchone():
-                cursor.execute(_MOVE_MARK, {"mark": mark_id})
-
-
-_MOVE_MARK = """
-update labeling_queuemark mark
-set low = first.position
-from (
-    select least(
-        coalesce((select task.position from labeling_reviewtask task
-                  where task.queue_id = m.queue_id and task.priority = m.priority and task.state = 'waiting'
-                  order by task.position limit 1), 9223372036854775807),
-        (floor(extract(epoch from clock_timestamp()))::bigint - 1735689600 - 300) << 20) as position
-    from labeling_queuemark m where m.id = %(mark)s
-) first
-where mark.id = %(mark)s and mark.low <> first.position
-"""
-
-
-def _lower_marks(places: Iterable[tuple[int, int, int]]) -> None:
-    lowest: dict[tuple[int, int], int] = {}
-    for queue_id, priority, position in places:
-        lowest[queue_id, priority] = min(position, lowest.get((queue_id, priority), position))
-    with connection.cursor() as cursor:
-        for (queue_id, priority), position in sorted(lowest.items()):
-            # The shared lock keeps the sweep from raising the mark until this transaction has committed.
-            cursor.execute(
-                "select low from labeling_queuemark where queue_id = %s and priority = %s for share",
-                [queue_id, priority],
-            )
-            cursor.execute(
-                "update labeling_queuemark set low = %s where queue_id = %s and priority = %s and low > %s",
-                [position, queue_id, priority, position],
-            )
 
 
 def _set_waiting(task: ReviewTask) -> None:
@@ -379,8 +234,8 @@ def _claims_of(ids: Sequence[int]) -> list[Claim]:
 
 
 def _claim(task: ReviewTask) -> Claim:
-    assert task.claim_token is not None and task.lease_expires_at is not None
-    return Claim(task, task.claim_token, task.lease_expires_at)
+    """The check constraint on tasks says that a claimed one has both."""
+    return Claim(task, cast(uuid.UUID, task.claim_token), cast(datetime, task.lease_expires_at))
 
 
 def _claim_lost(task: ReviewTask) -> ConflictError:

@@ -252,12 +252,24 @@ class KeyView(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+_PROJECT_COLUMNS = (
+    "slug",
+    "name",
+    "task_type",
+    "time_zone",
+    "simulation",
+    "publish_every_seconds",
+    "publish_after_decisions",
+    "created_at",
+)
+
+
 def _project_out(project: Project) -> dict[str, Any]:
     policy = get_policy(project, project.policy_number)
     return dict(
         ProjectOut(
             {
-                **{name: getattr(project, name) for name in ProjectOut().fields if hasattr(project, name)},
+                **{name: getattr(project, name) for name in _PROJECT_COLUMNS},
                 "label_schema": get_schema_body(project),
                 "guidelines": get_guidelines(project),
                 "guidelines_version": project.guidelines_number,

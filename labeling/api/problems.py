@@ -110,6 +110,18 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
     return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return problem_response(problem(400, "malformed", "The request is malformed."))
+
+
+def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return problem_response(problem(403, "not_allowed", "You may not do this."))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return problem_response(problem(404, "not_found", "There is nothing at this address."))
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     """What a client of the API sees of an error nobody foresaw."""
     return problem_response(problem(500, "internal", "Something failed here; it has been logged."))

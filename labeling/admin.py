@@ -1,6 +1,6 @@
 """Django's admin: everything configurable can be looked at; what has a history is changed through its page or the API."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -17,7 +17,13 @@ from labeling.routing.models import PolicyPeriod, PolicyVersion
 from labeling.routing.services import touch_routing
 
 
-class ReadOnly(admin.ModelAdmin[Any]):
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+else:
+    ModelAdmin = admin.ModelAdmin
+
+
+class ReadOnly(ModelAdmin):
     """Rows that the product writes by itself, or that refuse change."""
 
     show_full_result_count = False  # no count over a big table
@@ -34,7 +40,7 @@ class ReadOnly(admin.ModelAdmin[Any]):
 
 
 @admin.register(Project)
-class ProjectAdmin(admin.ModelAdmin[Project]):
+class ProjectAdmin(ModelAdmin):
     """Names and rhythm can be changed here; label schema, policy and guidelines have versions and are changed elsewhere."""
 
     list_display = ("slug", "name", "task_type", "time_zone", "simulation", "policy_number")
@@ -63,7 +69,7 @@ class ProjectAdmin(admin.ModelAdmin[Project]):
 
 
 @admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin[Membership]):
+class MembershipAdmin(ModelAdmin):
     list_display = ("project", "user", "role")
     list_filter = ("role", "project")
     autocomplete_fields = ("project",)

@@ -1,0 +1,140 @@
+"""Rates over time, with ranges and populations (contract section 7)."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from labeling.api.authentication import actor_of
+from labeling.projects.access import Permission, get_project, require
+from labeling.trust.asking import BY, read_query
+from labeling.trust.queries import Point, TrustReport, get_trust_report
+from labeling.trust.services import ensure_folded
+from labeling.trust.timegrid import EVERY
+
+
+class RateOut(serializers.Serializer[Any]):
+    value = serializers.FloatField(allow_null=True, help_text="null when nobody can say; `note` tells why")
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+    n = serializers.IntegerField(help_text="Below the line: how many count")
+    count = serializers.IntegerField(help_text="Above the line")
+    population = serializers.CharField(help_text="Who counts")
+    method = serializers.ChoiceField(
+        ["confidence_sequence", "clopper_pearson", "horvitz_thompson", "weighted_e_process", "none"],
+        help_text="How low and high were found: 95 %, confidence sequences and weighted bounds at every look",
+    )
+    note = serializers.CharField(required=False)
+
+
+class PointOut(serializers.Serializer[Any]):
+    start = serializers.DateTimeField()
+    end = serializers.DateTimeField()
+    key = serializers.CharField(
+        required=False, allow_null=True, help_text="With `by`: whose rates; null: see key_kind"
+    )
+    key_kind = serializers.ChoiceField(["value", "none", "other"], required=False)
+    rates = serializers.DictField(child=RateOut())
+
+
+class AutonomyOut(serializers.Serializer[Any]):
+    level = serializers.IntegerField(allow_null=True)
+    share = serializers.FloatField(allow_null=True)
+    certified_share = serializers.FloatField(allow_null=True)
+    reachable_share = serializers.FloatField(allow_null=True)
+    auto_error_upper = serializers.FloatField(allow_null=True)
+    alpha = serializers.FloatField(allow_null=True)
+    epoch = serializers.IntegerField(allow_null=True)
+    audit_rate = serializers.FloatField(allow_null=True)
+    warned = serializers.BooleanField()
+    next_step_needs = serializers.IntegerField(allow_null=True)
+
+
+class WindowOut(serializers.Serializer[Any]):
+    start = serializers.DateTimeField()
+    end = serializers.DateTimeField()
+    time_zone = serializers.CharField()
+    every = serializers.ChoiceField(list(EVERY))
+    by = serializers.ChoiceField(list(BY), allow_null=True)
+
+
+class TrustOut(serializers.Serializer[Any]):
+    series = PointOut(
+        many=True, help_text="Stretches of time in which something was counted; others are left out"
+    )
+    totals = PointOut(many=True, help_text="With `by`: the whole window by key")
+    now = serializers.DictField(child=RateOut())
+    autonomy = AutonomyOut()
+    window = WindowOut()
+    is_current = serializers.BooleanField(
+        help_text="false: decisions of the last seconds are not counted yet"
+    )
+
+
+def _parameter(name: str, description: str, enum: tuple[str, ...] | None = None) -> OpenApiParameter:
+    return OpenApiParameter(name, str, description=description, enum=enum)
+
+
+_PARAMETERS = [
+    _parameter("from", "A date (that whole day, in the project's time zone) or an RFC 3339 time"),
+    _parameter("to", "A date (that whole day) or an RFC 3339 time (excluded)"),
+    _parameter(
+        "every", "Length of a point; by segment, label, band and reviewer counts are kept by day", EVERY
+    ),
+    _parameter("by", "One series for each key", BY),
+    _parameter("model_version", "Only this model version, spelled as a key of `by=model_version`"),
+    _parameter("segment", "Only this segment"),
+    _parameter("label", "Only this predicted label"),
+    _parameter("reviewer", "Only this person's decisions; leads only"),
+]
+
+
+class TrustView(APIView):
+    @extend_schema(parameters=_PARAMETERS, responses=TrustOut, operation_id="get_trust")
+    def get(self, request: Request, slug: str) -> Response:
+        actor = actor_of(request)
+        project = get_project(actor, slug, Permission.READ_TRUST)
+        query = read_query(request.query_params)
+        if query.about_people:
+            require(actor, project.pk, Permission.LEAD)
+        is_current = ensure_folded(project.pk)
+        report = get_trust_report(project, query)
+        return Response(_as_json(report, ZoneInfo(project.time_zone), is_current=is_current))
+
+
+def _as_json(report: TrustReport, zone: ZoneInfo, *, is_current: bool) -> dict[str, Any]:
+    return {
+        "series": [_point(point, zone) for point in report.series],
+        "totals": [_point(point, zone) for point in report.totals],
+        "now": {name: rate.as_json() for name, rate in report.now.items()},
+        "autonomy": asdict(report.autonomy),
+        "window": {
+            "start": _iso(report.window.start, zone),
+            "end": _iso(report.window.end, zone),
+            "time_zone": zone.key,
+            "every": report.query.every,
+            "by": report.query.by,
+        },
+        "is_current": is_current,
+    }
+
+
+def _point(point: Point, zone: ZoneInfo) -> dict[str, Any]:
+    key = {"key": point.key, "key_kind": point.key_kind} if point.key_kind else {}
+    rates = {name: rate.as_json() for name, rate in point.rates.items()}
+    return {"start": _iso(point.start, zone), "end": _iso(point.end, zone), **key, "rates": rates}
+
+
+def _iso(moment: datetime, zone: ZoneInfo) -> str:
+    """With the project's offset, so that the day can be read off; Z for UTC."""
+    return moment.astimezone(zone).isoformat().replace("+00:00", "Z")
+
+
+urlpatterns = [path("projects/<str:slug>/trust/", TrustView.as_view())]

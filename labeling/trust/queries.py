@@ -1,0 +1,330 @@
+"""Rates over time and over a whole window, each with its range and its population.
+
+Lines are drawn from day (or hour) rows. Confidence buckets are read for the window as a whole, where they sharpen the error
+rates, and for series by band. The number of statements does not depend on the length of the window, and the rows read depend
+on days, not on predictions. Call `services.ensure_folded` first.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.utils import timezone
+
+from labeling.errors import invalid
+from labeling.ingestion.models import ModelVersion
+from labeling.projects.models import Project
+from labeling.routing.models import PolicyVersion
+from labeling.trust import rows
+from labeling.trust.asking import TrustQuery, Window, window_of
+from labeling.trust.buckets import bucket_edges
+from labeling.trust.figures import (
+    WEIGHTED,
+    Rate,
+    Stratum,
+    Sums,
+    one_rate,
+    rates_of,
+)
+from labeling.trust.rates import weighted_bounds
+from labeling.trust.rows import Line, PeriodRow, ReviewerLine
+from labeling.trust.timegrid import day_of, day_start
+
+__all__ = ["Autonomy", "Point", "TrustReport", "get_trust_report"]
+
+_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
+_OWN_REVIEWS = "reviews that this person finished"
+_OWN_ANSWERS = "items that this person finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The rates of one stretch of time; with `by`, of one key in it. `key_kind` tells "no segment" and "beyond the 50 kept
+    segments" from a segment of any name."""
+
+    start: datetime
+    end: datetime
+    rates: Mapping[str, Rate]
+    key: str | None = None
+    key_kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Autonomy:
+    """How much is automatic, and what is proven about it. Empty: not known, or autonomy is off."""
+
+    level: int | None = None
+    share: float | None = None
+    certified_share: float | None = None
+    reachable_share: float | None = None
+    auto_error_upper: float | None = None
+    alpha: float | None = None
+    epoch: int | None = None
+    audit_rate: float | None = None
+    warned: bool = False
+    next_step_needs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrustReport:
+    """An answer. `totals` are the rates over the whole window by key; `now` those of all together."""
+
+    query: TrustQuery
+    window: Window
+    series: Sequence[Point]
+    totals: Sequence[Point]
+    now: Mapping[str, Rate]
+    autonomy: Autonomy
+    counts: Sums
+    is_empty: bool
+
+
+def get_trust_report(project: Project, query: TrustQuery, *, now: datetime | None = None) -> TrustReport:
+    """Answer a question about a project. InvalidError for an unknown model version, a reversed window or too many points."""
+    now = now or timezone.now()
+    zone = ZoneInfo(project.time_zone)
+    known = rows.read_days_known(project.pk)
+    window = window_of(query, zone, known=known, now=now)
+    versions = {version.pk: str(version) for version in ModelVersion.objects.filter(project=project)}
+    wanted = _wanted_versions(query, versions)
+    if query.about_people:
+        return _report_on_people(project, query, window, zone, is_empty=known is None)
+    lines = rows.read_lines(project.pk, query, window, wanted)
+    strata = _window_strata(project.pk, query, window, wanted, lines)
+    ids = {period for period, _ in strata} | {line.period_id for line in lines}
+    periods = {period.id: period for period in rows.read_periods(project.pk, sorted(ids), window.start)}
+    anchored = _is_anchored(window, zone, known, periods.values())
+    naming = _Naming(query, versions)
+    whole = [_stratum(period_id, sums, periods) for period_id, sums in strata]
+    rates = rates_of([whole], anchored=anchored, known_items=rows.read_known_items(project.pk, window))[0]
+    policy = PolicyVersion.objects.get(project=project, number=project.policy_number).body
+    rates["auto_error_upper"] = _auto_error_upper(project, query, periods, wanted, float(policy["delta"]))
+    return TrustReport(
+        query=query,
+        window=window,
+        series=_series(lines, query, window, zone, periods, naming),
+        totals=_totals(lines, window, periods, naming, anchored=anchored) if query.by else [],
+        now=rates,
+        autonomy=_autonomy(periods.values(), rates, policy),
+        counts=_added(sums for _, sums in strata),
+        is_empty=known is None,
+    )
+
+
+class _Naming:
+    """What a key is called."""
+
+    def __init__(self, query: TrustQuery, versions: Mapping[int, str]) -> None:
+        self._by = query.by
+        self._versions = versions
+
+    def of(self, line: Line) -> tuple[str | None, str | None]:
+        """(key, kind of key)."""
+        if self._by is None:
+            return None, None
+        if self._by == "model_version":
+            return self._versions.get(line.key, str(line.key)), "value"
+        if self._by == "band":
+            return band_name(line.key), "value"
+        kind = str(line.kind).removeprefix(self._by).removeprefix("_") or "value"
+        return (line.key if kind == "value" else None), kind
+
+
+def band_name(band: int) -> str:
+    """The confidences of a band, as 0.731-0.881."""
+    low = 0.0 if band == 0 else bucket_edges(band * rows.BUCKETS_PER_BAND + 1)[0]
+    high = 1.0 if band == rows.LAST_BAND else bucket_edges((band + 1) * rows.BUCKETS_PER_BAND)[1]
+    return f"{low:.3f}-{high:.3f}" if high < 0.999 else f"{low:.4f}-{high:.4f}"
+
+
+def _wanted_versions(query: TrustQuery, versions: Mapping[int, str]) -> list[int] | None:
+    if query.model_version is None:
+        return None
+    found = [pk for pk, name in versions.items() if name == query.model_version]
+    if not found:
+        raise invalid("/model_version", "unknown", f"there is no model version {query.model_version!r}")
+    return found
+
+
+def _window_strata(
+    project_id: int, query: TrustQuery, window: Window, wanted: list[int] | None, lines: Sequence[Line]
+) -> list[tuple[int, Sums]]:
+    """Counts of the whole window by policy period, and by bucket where counts by bucket are kept for what is asked."""
+    if window.whole_days and query.segment is None and query.label is None:
+        return [(period, sums) for period, _bucket, sums in rows.read_cells(project_id, window, wanted)]
+    by_period: dict[int, Sums] = {}
+    for line in lines:
+        by_period[line.period_id] = by_period.get(line.period_id, Sums()).plus(line.sums)
+    return sorted(by_period.items())
+
+
+def _stratum(period_id: int, sums: Sums, periods: Mapping[int, PeriodRow]) -> Stratum:
+    period = periods.get(period_id)
+    return Stratum(period.audit_rate if period else 0.0, sums)
+
+
+def _added(parts: Iterable[Sums]) -> Sums:
+    total = Sums()
+    for part in parts:
+        total = total.plus(part)
+    return total
+
+
+def _is_anchored(
+    window: Window, zone: ZoneInfo, known: tuple[date, date] | None, periods: Iterable[PeriodRow]
+) -> bool:
+    """Whether the window begins with the history, or on the day on which a policy period (hence an epoch) began.
+
+    Only then is its beginning not a choice made after seeing the counts, and confidence sequences hold.
+    """
+    if known is None or window.first <= known[0]:
+        return True
+    return any(day_of(period.started_at, zone) == window.first for period in periods)
+
+
+def _series(
+    lines: Sequence[Line],
+    query: TrustQuery,
+    window: Window,
+    zone: ZoneInfo,
+    periods: Mapping[int, PeriodRow],
+    naming: _Naming,
+) -> list[Point]:
+    grouped: dict[tuple[Any, ...], list[Line]] = {}
+    for line in lines:
+        grouped.setdefault((line.slot, line.kind, line.key), []).append(line)
+    strata = [[_stratum(line.period_id, line.sums, periods) for line in group] for group in grouped.values()]
+    points = []
+    for group, rates in zip(grouped.values(), rates_of(strata, anchored=False), strict=True):
+        start, end = _stretch(group[0].slot, query, window, zone)
+        points.append(Point(start, end, rates, *naming.of(group[0])))
+    return points
+
+
+def _totals(
+    lines: Sequence[Line],
+    window: Window,
+    periods: Mapping[int, PeriodRow],
+    naming: _Naming,
+    *,
+    anchored: bool,
+) -> list[Point]:
+    grouped: dict[tuple[Any, ...], dict[int, Sums]] = {}
+    first: dict[tuple[Any, ...], Line] = {}
+    for line in lines:
+        key = (line.kind, line.key)
+        first.setdefault(key, line)
+        sums = grouped.setdefault(key, {})
+        sums[line.period_id] = sums.get(line.period_id, Sums()).plus(line.sums)
+    strata = [
+        [_stratum(period, sums, periods) for period, sums in group.items()] for group in grouped.values()
+    ]
+    found = zip(first.values(), rates_of(strata, anchored=anchored), strict=True)
+    points = [Point(window.start, window.end, rates, *naming.of(line)) for line, rates in found]
+    return sorted(points, key=lambda point: -point.rates["review_rate"].n)
+
+
+def _stretch(slot: Any, query: TrustQuery, window: Window, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Beginning and end of a point; weeks at the ends of the window are as long as what was counted."""
+    if query.every == "hour":
+        return slot, min(slot + _HOUR, window.end)
+    following = slot + (_DAY if query.every == "day" else 7 * _DAY)
+    return day_start(max(slot, window.first), zone), day_start(min(following, window.last + _DAY), zone)
+
+
+def _auto_error_upper(
+    project: Project,
+    query: TrustQuery,
+    periods: Mapping[int, PeriodRow],
+    wanted: list[int] | None,
+    delta: float,
+) -> Rate:
+    """Upper bound of the error among automatic decisions since the epoch began, true at every look with 1 - delta.
+
+    One scope: everything automatic in a period had one chance, so rho is 1. Several scopes at once: rho = smallest chance of
+    any of them / own chance.
+    """
+    population = "automatic predictions since the epoch began, judged by blind checks"
+    in_force = _periods_of_open_epochs(periods.values(), wanted)
+    sums = rows.read_epoch(project.pk, query, [period.id for period in in_force], wanted)
+    cells = [(periods[pk].audit_rate, counts) for pk, counts in sums.items() if counts.auto > 0]
+    n, wrong = sum(c.audit_done for _, c in cells), sum(c.audit_err for _, c in cells)
+    if not n:
+        note = "not audited: nothing can be certified" if cells else "nothing was automatic"
+        return Rate(None, None, None, 0, 0, population, "none", note)
+    several = len({period.scope for period in in_force}) > 1
+    least = min(chance for chance, counts in cells if counts.audit_done)
+    weighted = [
+        (
+            least / chance if several and chance else 1.0,
+            counts.audit_done,
+            min(counts.audit_err, counts.audit_done),
+        )
+        for chance, counts in cells
+    ]
+    low, high = weighted_bounds(weighted, delta, delta)
+    return Rate(high, low, high, n, wrong, population, WEIGHTED, f"true at every look with {1 - delta:.0%}")
+
+
+def _periods_of_open_epochs(periods: Iterable[PeriodRow], wanted: list[int] | None) -> list[PeriodRow]:
+    periods = list(periods)
+    epochs = {(period.scope, period.epoch) for period in periods if period.is_open}
+    of_version = [p for p in periods if wanted is None or p.scope[0] is None or p.scope[0] in wanted]
+    return [period for period in of_version if (period.scope, period.epoch) in epochs]
+
+
+def _autonomy(periods: Iterable[PeriodRow], rates: Mapping[str, Rate], policy: Mapping[str, Any]) -> Autonomy:
+    """What is in force for scopes without a period of their own. Nothing is certified while autonomy is off."""
+    in_force = sorted((p for p in periods if p.is_open), key=lambda p: (p.scope != (None, ""), p.id))
+    period = in_force[0] if in_force else None
+    return Autonomy(
+        level=period.level if period else None,
+        share=rates["automation_rate"].value,
+        auto_error_upper=rates["auto_error_upper"].value,
+        alpha=policy["alpha"],
+        epoch=period.epoch if period else None,
+        audit_rate=period.audit_rate if period else None,
+    )
+
+
+def _report_on_people(
+    project: Project, query: TrustQuery, window: Window, zone: ZoneInfo, *, is_empty: bool
+) -> TrustReport:
+    """Rates by the person and day of the decision: confirmed, corrected and rejected, and nothing about routes."""
+    lines = rows.read_reviewers(project.pk, query, window)
+    by_person: dict[str, list[ReviewerLine]] = {}
+    slots: dict[tuple[date, str | None], list[ReviewerLine]] = {}
+    for line in lines:
+        by_person.setdefault(line.reviewer, []).append(line)
+        slots.setdefault((line.slot, line.reviewer if query.by else None), []).append(line)
+    series = []
+    for (slot, person), group in slots.items():
+        start, end = _stretch(slot, query, window, zone)
+        series.append(Point(start, end, _people_rates(group), person, "value" if person else None))
+    totals = [
+        Point(window.start, window.end, _people_rates(group), person, "value")
+        for person, group in by_person.items()
+    ]
+    return TrustReport(
+        query=query,
+        window=window,
+        series=series,
+        totals=totals if query.by else [],
+        now=_people_rates(lines),
+        autonomy=Autonomy(),
+        counts=Sums(),
+        is_empty=is_empty,
+    )
+
+
+def _people_rates(lines: Sequence[ReviewerLine]) -> dict[str, Rate]:
+    confirmed, corrected = sum(line.confirmed for line in lines), sum(line.corrected for line in lines)
+    labelled, rejected = sum(line.labelled for line in lines), sum(line.rejected for line in lines)
+    reviewed, finished = confirmed + corrected, confirmed + corrected + labelled + rejected
+    return {
+        "confirmation_rate": one_rate(reviewed, confirmed, _OWN_REVIEWS, anchored=False),
+        "correction_rate": one_rate(reviewed, corrected, _OWN_REVIEWS, anchored=False),
+        "reject_rate": one_rate(finished, rejected, _OWN_ANSWERS, anchored=False),
+    }

@@ -3,6 +3,7 @@
 Everything a replay sends may be repeated: predictions carry their idempotency key, decisions their claim's token.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ _AWAY = frozenset({429, 500, 502, 503, 504})
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it writes a line for every request otherwise
 
 
 class ReplayError(Exception):
@@ -112,25 +115,25 @@ class Api:
         pause = _FIRST_PAUSE
         while True:
             answer, wait = self._try(method, path, body)
-            if answer is not None and answer.status not in _AWAY:
+            if isinstance(answer, Answer) and answer.status not in _AWAY:
                 return answer
             now = self._clock()
             away_since = now if away_since is None else away_since
             if now - away_since >= self._patience.seconds:
-                said = f"it last answered {answer.status}" if answer else "it cannot be reached"
+                said = f"it answers {answer.status}" if isinstance(answer, Answer) else str(answer)
                 raise ServerAwayError(
-                    f"{self._http.base_url} was away for {self._patience.seconds:g} s: {said}."
+                    f"{self._http.base_url} was away for {self._patience.seconds:g} s ({method} {path}: {said})."
                 )
             self._patience.count_retry()
             self._patience.pause(min(_LONGEST_PAUSE, max(wait, pause)))
             pause *= 2
 
-    def _try(self, method: str, path: str, body: Any) -> tuple[Answer | None, float]:
-        """One attempt: the answer if there was one, and how long the server asked us to wait."""
+    def _try(self, method: str, path: str, body: Any) -> tuple[Answer | httpx.TransportError, float]:
+        """One attempt: the answer, or why there was none, and how long the server asked us to wait."""
         try:
             response = self._http.request(method, path, json=body)
-        except httpx.TransportError:
-            return None, 0.0  # counted as a retry by the caller, and an error when patience ends
+        except httpx.TransportError as error:
+            return error, 0.0
         retry_after = response.headers.get("Retry-After", "")
         return Answer(method, path, response.status_code, _decoded(response)), (
             float(retry_after) if retry_after.isdecimal() else 0.0

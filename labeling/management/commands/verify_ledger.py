@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
 
 from labeling.ledger.checks import as_moment, check_ledger
 
@@ -18,16 +19,23 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
+        try:
+            broken = self._count_broken(options["since"])
+        except OperationalError as error:
+            raise CommandError(f"The database did not answer: {str(error).splitlines()[0]}") from error
+        if broken:
+            raise CommandError(f"{broken} of the ledger's promises are broken.")
+        self.stdout.write("The ledger is whole.")
+
+    def _count_broken(self, since: datetime | None) -> int:
         broken = 0
-        for finding in check_ledger(options["since"]):
+        for finding in check_ledger(since):
             broken += bool(finding.wrong)
             verdict = f"WRONG {finding.wrong:,} of" if finding.wrong else "ok"
             self.stdout.write(f"{finding.name:<13} {verdict} {finding.checked:,}  {finding.promise}")
             for example in finding.examples:
                 self.stdout.write(f"{'':<13} - {example}")
-        if broken:
-            raise CommandError(f"{broken} of the ledger's promises are broken.")
-        self.stdout.write("The ledger is whole.")
+        return broken
 
 
 def _moment(text: str) -> datetime:

@@ -111,6 +111,11 @@ class Publication(models.Model):
     def __str__(self) -> str:
         return f"publication {self.pk} ({self.state})"
 
+    @property
+    def published_as(self) -> int | None:
+        """The version this has become; none before, and when no row changed."""
+        return self.number if self.state == PublicationState.DONE else None
+
 
 class WaitingDecision(models.Model):
     """A decision that is not yet in the ledger of a dataset. Claimed by row, deleted when its entry is written.

@@ -20,7 +20,7 @@ from labeling.datasets.models import (
 )
 from labeling.datasets.tags import LATEST
 from labeling.errors import NotFoundError
-from labeling.projects.models import Project
+from labeling.projects.models import LabelSchema, Project
 
 MAIN = "main"
 STALLED_AFTER = timedelta(minutes=5)
@@ -106,9 +106,19 @@ def list_tags(dataset: Dataset, numbers: list[int] | None = None) -> dict[int, l
     return found
 
 
+def list_field_names(project: Project) -> list[str]:
+    """The fields of a form project's label schemas, the oldest first: fields are only ever added."""
+    bodies = LabelSchema.objects.filter(project=project).order_by("number").values_list("body", flat=True)
+    return list(dict.fromkeys(name for body in bodies for name in body.get("fields", {})))
+
+
 def get_publication(dataset: Dataset, publication_id: int) -> Publication:
     """One publication of a dataset."""
-    found = Publication.objects.filter(dataset=dataset, pk=publication_id).first()
+    found = (
+        Publication.objects.filter(dataset=dataset, pk=publication_id).first()
+        if publication_id < 2**63
+        else None
+    )
     if found is None:
         raise NotFoundError("not_found", "There is no such publication.")
     return found

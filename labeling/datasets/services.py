@@ -133,7 +133,9 @@ def withdraw_decision(*, decision_id: int) -> bool:
 
 
 @transaction.atomic
-def request_publication(*, dataset: Dataset, by: Actor, note: str = "", tag: str = "") -> Publication | None:
+def request_publication(
+    *, dataset: Dataset, by: Actor | None, note: str = "", tag: str = ""
+) -> Publication | None:
     """Ask that everything that waits now becomes a version. The caller starts `publish`; if it cannot, the sweep does.
 
     Requests that come before a worker has frozen the batch share a publication. None when nothing waits and nothing is
@@ -154,7 +156,7 @@ def request_publication(*, dataset: Dataset, by: Actor, note: str = "", tag: str
             set_tag(dataset=locked, number=locked.head, name=tag, by=by)
         return None
     if publication is None:
-        publication = Publication.objects.create(dataset=locked, opened_by_id=by.user_id)
+        publication = Publication.objects.create(dataset=locked, opened_by_id=by.user_id if by else None)
     # 3. Join it.
     if note:
         publication.note = f"{publication.note}\n{note}".strip()
@@ -173,21 +175,8 @@ def request_publication(*, dataset: Dataset, by: Actor, note: str = "", tag: str
 
 
 def publish_due(now: datetime | None = None) -> list[int]:
-    """Publish wherever it is time; returns the publications. One dataset's trouble does not keep the others waiting: all
-    are tried, then the errors are raised together."""
-    moment = now or timezone.now()
-    finished: list[int] = []
-    errors: list[Exception] = []
-    for dataset_id in list_due(moment):
-        try:
-            publication = publish(dataset_id, now=moment)
-        except Exception as error:
-            errors.append(error)
-        else:
-            finished += [publication.pk] if publication else []
-    if errors:
-        raise ExceptionGroup("some datasets could not be published", errors)
-    return finished
+    """The datasets in which it is time to publish; the caller has `publish` called for each, by whichever worker is free."""
+    return list_due(now or timezone.now())
 
 
 @transaction.atomic

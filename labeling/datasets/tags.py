@@ -24,7 +24,7 @@ def check_tag_name(name: str) -> None:
 
 @transaction.atomic
 def set_tag(
-    *, dataset: Dataset, number: int, name: str, by: Actor, protected: bool | None = None
+    *, dataset: Dataset, number: int, name: str, by: Actor | None, protected: bool | None = None
 ) -> DatasetTag:
     """Put a tag on a version, moving it there if it stands elsewhere. `protected` None leaves that as it is."""
     check_tag_name(name)
@@ -35,7 +35,7 @@ def set_tag(
     tag = DatasetTag.objects.filter(dataset=dataset, name=name).first()
     require_movable(tag, number)
     # 2. Write, and say where it stood.
-    tag = _write_tag(dataset, tag, name, number, by.user_id)
+    tag = _write_tag(dataset, tag, name, number, by.user_id if by else None)
     if protected is not None and tag.protected != protected:
         tag.protected = protected
         tag.save(update_fields=["protected"])
@@ -52,15 +52,21 @@ def set_tag(
 
 
 @transaction.atomic
-def remove_tag(*, dataset: Dataset, name: str, by: Actor) -> None:
-    """Take a tag away. The version stays."""
+def remove_tag(*, dataset: Dataset, number: int, name: str, by: Actor | None) -> None:
+    """Take a tag away from the version it stands on. The version stays."""
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
-    tag = DatasetTag.objects.filter(dataset=dataset, name=name).first()
+    tag = (
+        DatasetTag.objects.filter(dataset=dataset, version=number, name=name).first()
+        if "\x00" not in name
+        else None
+    )
     if tag is None:
-        raise NotFoundError("not_found", "There is no such tag.")
+        raise NotFoundError("not_found", "There is no such tag on this version.")
     if tag.protected:
         raise ConflictError("tag_protected", f"The tag {name!r} is protected.")
-    DatasetTagEvent.objects.create(dataset=dataset, name=name, from_version=tag.version, by_id=by.user_id)
+    DatasetTagEvent.objects.create(
+        dataset=dataset, name=name, from_version=tag.version, by_id=by.user_id if by else None
+    )
     tag.delete()
     record_event(
         action="dataset.untagged",

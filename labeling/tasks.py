@@ -1,10 +1,13 @@
 """Celery's doors: each finds rows left in a waiting state and hands them to a service. Losing a message costs seconds."""
 
+from datetime import timedelta
+
 from celery import shared_task
+from django.conf import settings
 
 from labeling.datasets import services as datasets
 from labeling.decisions.outcomes import number_all_outcomes
-from labeling.ingestion.partitions import ensure_partitions
+from labeling.ingestion.partitions import drop_old_inputs, ensure_partitions
 from labeling.review.marks import move_marks
 from labeling.review.services import release_expired
 from labeling.trust.services import fold_deltas
@@ -44,5 +47,7 @@ def publish_dataset(dataset_id: int) -> None:
 
 @shared_task(name="labeling.tasks.maintain_partitions")
 def maintain_partitions() -> None:
-    """Make the partitions of the weeks to come."""
+    """Make the partitions of the weeks to come, and let old inputs go where a retention is set."""
     ensure_partitions()
+    if settings.REVIEWAPP_RETAIN_INPUT_DAYS:
+        drop_old_inputs(keep=timedelta(days=settings.REVIEWAPP_RETAIN_INPUT_DAYS))

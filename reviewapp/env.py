@@ -44,6 +44,7 @@ class Environment:
     secret_key: str | None
     database_url: str | None
     redis_url: str | None
+    retain_input_days: int
 
     @property
     def is_production(self) -> bool:
@@ -80,6 +81,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         secret_key=secret_key,
         database_url=_url(environ, "DATABASE_URL", ("postgresql", "postgres")),
         redis_url=_url(environ, "REDIS_URL", ("redis", "rediss", "unix")),
+        retain_input_days=_integer(environ, "REVIEWAPP_RETAIN_INPUT_DAYS", 0, low=0, high=36_500),
     )
 
 

@@ -25,6 +25,7 @@ DEBUG = False
 SECRET_KEY = ENV.secret_key or environment.kept_secret_key(ENV.home)
 REVIEWAPP_HOME = ENV.home
 REVIEWAPP_STORAGE = ENV.storage
+REVIEWAPP_RETAIN_INPUT_DAYS = ENV.retain_input_days
 REVIEWAPP_URL = ENV.url
 REVIEWAPP_CREDENTIALS = HOME.credentials
 

@@ -59,7 +59,7 @@ class Item(models.Model):
     id = models.BigIntegerField(primary_key=True)
     project_id = models.BigIntegerField()
     key = models.TextField(help_text="The client's own id")
-    input = JsonText()
+    input = JsonText(null=True, help_text="Empty when retention has dropped it")
     received_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:

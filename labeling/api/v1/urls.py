@@ -3,10 +3,10 @@
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from labeling.api.v1 import predictions, projects, review
+from labeling.api.v1 import datasets, predictions, projects, review, trust
 
 urlpatterns = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),
-    *[path("", include(area.urlpatterns)) for area in (predictions, review, projects)],
+    *[path("", include(area.urlpatterns)) for area in (predictions, review, datasets, trust, projects)],
 ]

@@ -4,17 +4,6 @@ A statement names `checked`, what was looked at, and `wrong (id, what)`, what sh
 traffic that goes on meanwhile is in all of its tables or in none. `%(since)s` is the smallest id to look at: ids follow time.
 """
 
-# Payload goes by whole partitions when its retention ends, keys stay: below the oldest partition nothing is missed.
-_OLDEST_KEPT = """
-    oldest_kept as materialized (
-        select coalesce(min((regexp_match(pg_get_expr(child.relpartbound, child.oid), 'FROM \\(''?(-?[0-9]+)'))[1]::bigint), 0)
-               as id
-        from pg_inherits
-        join pg_class child on child.oid = inhrelid
-        where inhparent = 'labeling_prediction'::regclass
-    )
-"""
-
 _KEYS = """
     keys as (
         select item_id as prediction_id, item_id, model_version_id, route, policy_number
@@ -26,11 +15,10 @@ _KEYS = """
 """
 
 ACKNOWLEDGED = f"""
-    {_OLDEST_KEPT}, {_KEYS},
+    {_KEYS},
     checked as (
         select keys.*, prediction.id as found
         from keys left join labeling_prediction prediction on prediction.id = keys.prediction_id
-        where keys.prediction_id >= (select id from oldest_kept)
     ),
     wrong as (
         select prediction_id as id, 'acknowledged, but not stored' as what from checked where found is null
@@ -68,19 +56,23 @@ ONE_PER_VERSION = """
     )
 """
 
-ITEMS = f"""
-    {_OLDEST_KEPT},
+# Retention takes old inputs away, never the item, and only where nobody was asked.
+ITEMS = """
     checked as (
         select prediction.id, item.id as found
         from labeling_prediction prediction
         left join labeling_item item on item.id = prediction.item_id and item.project_id = prediction.project_id
-        where prediction.id >= %(since)s and prediction.item_id >= (select id from oldest_kept)
+        where prediction.id >= %(since)s
     ),
     wrong as (
         select id, 'has no item' as what from checked where found is null
         union all
         select item.id, 'is an item without its first prediction' from labeling_item item
         where item.id >= %(since)s and not exists (select from labeling_prediction where id = item.id)
+        union all
+        select item.id, 'lost its input, although people were asked about it' from labeling_item item
+        where item.id >= %(since)s and item.input is null
+          and exists (select from labeling_reviewtask where item_id = item.id)
     )
 """
 
@@ -198,8 +190,7 @@ FEED_DENSE = """
 """
 
 # A transaction may have begun, and dated its batch, some time before it took the ids in it.
-FEED_COMPLETE = f"""
-    {_OLDEST_KEPT},
+FEED_COMPLETE = """
     entries as (
         select batch.of_predictions, entry.id, count(*) as times
         from labeling_outcomebatch batch cross join lateral unnest(batch.entries) as entry (id)
@@ -215,7 +206,6 @@ FEED_COMPLETE = f"""
     checked as (
         select coalesce(outcomes.id, entries.id) as id, coalesce(entries.times, 0) as times, outcomes.id is not null as real
         from outcomes full join entries on entries.of_predictions = outcomes.of_predictions and entries.id = outcomes.id
-        where outcomes.id is not null or not entries.of_predictions or entries.id >= (select id from oldest_kept)
     ),
     wrong as (
         select id, 'is ' || times || ' times in the feed' as what from checked where real and times <> 1

@@ -114,6 +114,7 @@ BREAKS = [
         from settled where settled.prediction_id = id""",
     ),
     ("items", "labeling_item", "delete from labeling_item where key = 'review-7'"),
+    ("items", "labeling_item", "update labeling_item set input = null where key = 'review-7'"),
     (
         "tasks",
         "labeling_reviewtask",

@@ -95,7 +95,10 @@ def _repeated(state: KnownRows, row: Candidate, item: KnownItem, known: KnownPre
         final, output = made.output is not None, made.output
     elif known.route == Route.AUTO:
         by_a_person = label is not None and label.origin == Origin.HUMAN
-        final, output = True, label.output if label and by_a_person else core_output(task_type, row.row.prediction)
+        final, output = (
+            True,
+            label.output if label and by_a_person else core_output(task_type, row.row.prediction),
+        )
     else:
         output = stored.final_output if stored else None
         final = output is not None

@@ -18,6 +18,7 @@ from labeling.api.v1.inputs import checked
 from labeling.errors import NotAllowedError, NotFoundError, invalid
 from labeling.history.actor import Actor
 from labeling.pipeline.projects import create_project
+from labeling.pipeline.simulation import simulate_policy
 from labeling.projects.access import Permission, get_project, require, require_admin
 from labeling.projects.models import ApiKey, Project, Role, Scope, TaskType
 from labeling.projects.queries import get_guidelines, get_schema_body, list_projects
@@ -191,6 +192,18 @@ class PolicyVersionsView(APIView):
         return page_of(request, versions, ordering="-number", serializer=PolicyOut)
 
 
+class SimulateView(APIView):
+    @extend_schema(
+        request=OpenApiTypes.OBJECT,
+        responses=OpenApiTypes.OBJECT,
+        operation_id="simulate_policy",
+        description="What a draft policy would have done to the newest 20,000 predictions of the last 30 days.",
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        project = get_project(actor_of(request), slug, Permission.LEAD)
+        return Response(simulate_policy(project=project, body=request.data).as_json())
+
+
 class MembersView(APIView):
     @extend_schema(responses=page_schema("MemberPage", MemberOut), operation_id="list_members")
     def get(self, request: Request, slug: str) -> Response:
@@ -316,6 +329,7 @@ urlpatterns = [
     path("projects/<str:slug>/queues/", QueuesView.as_view()),
     path("projects/<str:slug>/policy/", PolicyView.as_view()),
     path("projects/<str:slug>/policy/versions/", PolicyVersionsView.as_view()),
+    path("projects/<str:slug>/policy/simulate/", SimulateView.as_view()),
     path("projects/<str:slug>/members/", MembersView.as_view()),
     path("projects/<str:slug>/members/<str:username>/", MemberView.as_view()),
     path("keys/", KeysView.as_view()),

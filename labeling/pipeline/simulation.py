@@ -107,9 +107,10 @@ def _choose(draft: Policy, task_type: str, confidence: float, output: Any, segme
 
 def _median_seconds(project: Project) -> float | None:
     """How long people took for their last decisions, where they said so."""
-    seconds = list(
+    found = (
         Decision.objects.filter(project=project, seconds__isnull=False)
         .order_by("-pk")
         .values_list("seconds", flat=True)[:_MOST_DECISIONS]
     )
+    seconds = [value for value in found if value is not None]
     return median(seconds) if seconds else None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
+from django.utils import timezone
 
 from labeling.projects.models import Project
 
@@ -20,6 +21,11 @@ class QueueState:
     waiting: int
     claimed: int
     oldest_at: datetime | None
+
+    @property
+    def oldest_age_seconds(self) -> float | None:
+        """How long the first in line has been waiting."""
+        return (timezone.now() - self.oldest_at).total_seconds() if self.oldest_at else None
 
 
 # Both counts run over partial indexes that hold only what waits or is claimed.

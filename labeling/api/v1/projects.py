@@ -87,6 +87,7 @@ class QueueOut(serializers.Serializer[Any]):
     waiting = serializers.IntegerField()
     claimed = serializers.IntegerField()
     oldest_at = serializers.DateTimeField(allow_null=True)
+    oldest_age_seconds = serializers.FloatField(allow_null=True)
 
 
 class PolicyOut(serializers.Serializer[Any]):
@@ -164,10 +165,11 @@ class ProjectView(APIView):
 
 
 class QueuesView(APIView):
-    @extend_schema(responses=QueueOut(many=True), operation_id="list_queues")
+    @extend_schema(responses=page_schema("QueuePage", QueueOut), operation_id="list_queues")
     def get(self, request: Request, slug: str) -> Response:
         project = get_project(actor_of(request), slug, Permission.SEE)
-        return Response(QueueOut(list_queues(project), many=True).data)
+        queues = QueueOut(list_queues(project), many=True).data
+        return Response({"results": queues, "next": None, "previous": None})
 
 
 class PolicyView(APIView):

@@ -1,0 +1,128 @@
+"""What to show of a scope's way: the next step and what it needs, and the bound on its automatic errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from labeling.trust.buckets import LAST_BUCKET
+from labeling.trust.evidence import weighted_bounds
+from labeling.trust.ladder import OPEN_AUDITS_LIMIT, permitted_level
+from labeling.trust.levels import (
+    GRID_SIZE,
+    MIDDLE_WEIGHT,
+    TOP_WEIGHT,
+    Cell,
+    allowed_level,
+    labels_needed,
+    middle_start,
+)
+from labeling.trust.scope import AutonomyPolicy, Mode, ReviewerEvidence, ScopeState, Standard, standard
+
+
+class Needs(StrEnum):
+    """What stands between a scope and its next level."""
+
+    COOL_DOWN = "cool_down"
+    CONFIDENCES = "confidences"
+    SENTINELS = "sentinels"
+    LABELS = "labels"
+    FEWER_ERRORS = "fewer_errors"
+    TIME = "time"
+    OPEN_AUDITS = "open_audits"
+    CONSENT = "consent"
+    RESUME = "resume"
+    CAP = "cap"
+    SWITCH_ON = "switch_on"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """The next level and what it needs; `count` predictions, sentinels or labels where that is a number."""
+
+    needs: Needs
+    level: int | None = None
+    share: float | None = None
+    count: int | None = None
+    at: datetime | None = None
+
+
+def next_step(
+    state: ScopeState,
+    policy: AutonomyPolicy,
+    cells: Sequence[Cell],
+    reviewers: ReviewerEvidence,
+    *,
+    now: datetime,
+    open_audits: float = 0.0,
+) -> NextStep:
+    """What the next step needs, as of the last look. Counts of labels are estimates ("about 460 labels")."""
+    if state.cool_down_left > 0:
+        return NextStep(Needs.COOL_DOWN, count=state.cool_down_left)
+    if not state.levels:
+        return NextStep(Needs.CONFIDENCES, count=GRID_SIZE - sum(state.seen))
+    if state.stopped:
+        return NextStep(Needs.RESUME)
+    target = permitted_level(state, policy)
+    if target > state.level:
+        share = state.levels[target - 1].share
+        if policy.mode == Mode.SUGGEST:
+            return NextStep(Needs.CONSENT, target, share)
+        if open_audits > OPEN_AUDITS_LIMIT:
+            return NextStep(Needs.OPEN_AUDITS, target, share)
+        due = now if state.changed_at is None else state.changed_at + policy.min_interval
+        return NextStep(Needs.TIME, target, share, at=due)
+    allowed = allowed_level(state.levels, policy.operator_cap)
+    if state.limit is not None and state.limit < min(state.certified, allowed):
+        return NextStep(Needs.RESUME)
+    if state.certified >= allowed:
+        if policy.mode == Mode.OFF:
+            return NextStep(Needs.SWITCH_ON)
+        return NextStep(Needs.CAP if allowed < len(state.levels) else Needs.NOTHING)
+    measure = standard(policy, reviewers)
+    if measure.alpha_effective <= 0.0:
+        return NextStep(Needs.SENTINELS)
+    return _nearest_level(state, policy, cells, measure)
+
+
+def auto_error_upper(cells: Sequence[Cell], policy: AutonomyPolicy, reviewers: ReviewerEvidence) -> float:
+    """The headline: "at most this share of automatic decisions is wrong", true at every look of the epoch.
+
+    From the audits of the automatic cells since the epoch began, at the delta left beside the sentinels, and
+    divided by 1 - fa_U for what reviewers overlook. 1 when nothing was audited or reviewers are unknown.
+    """
+    measure = standard(policy, reviewers)
+    audited = [(1.0, cell.labelled, cell.errors) for cell in cells if cell.is_automatic]
+    _, upper = weighted_bounds(audited, measure.delta, measure.delta)
+    seen = 1.0 - measure.false_accept_upper
+    return min(1.0, upper / seen) if seen > 0.0 else 1.0
+
+
+def _nearest_level(
+    state: ScopeState, policy: AutonomyPolicy, cells: Sequence[Cell], measure: Standard
+) -> NextStep:
+    """The next level of either chain that is not yet reached, whichever needs fewer labels."""
+    chains = [(0, measure.delta)]
+    if not policy.strict:
+        middle = middle_start(state.levels)
+        chains = [(middle, MIDDLE_WEIGHT * measure.delta), (0, TOP_WEIGHT * measure.delta)]
+    largest = state.band_log_m if policy.strict else state.log_m
+    found: list[NextStep] = []
+    for start, delta in chains:
+        goal = math.log(1.0 / delta)
+        index = next((k for k in range(start, len(state.levels)) if largest[k] < goal), len(state.levels))
+        if not state.certified <= index < len(state.levels):
+            continue
+        level = state.levels[index]
+        top = state.levels[index - 1].cut - 1 if policy.strict and index else LAST_BUCKET
+        count = labels_needed(cells, level.cut, top, measure.alpha_effective, goal)
+        if count is not None:
+            found.append(NextStep(Needs.LABELS, index + 1, level.share, count))
+    if found:
+        return min(found, key=lambda step: step.count or 0)
+    level = state.levels[state.certified]
+    return NextStep(Needs.FEWER_ERRORS, state.certified + 1, level.share)

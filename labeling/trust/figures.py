@@ -23,7 +23,6 @@ NOT_FOR_DECISIONS = "describes this stretch of time; not for decisions"
 UNCOVERED_MAX = 0.05
 NORMAL_FROM_ERRORS = 30
 _Z = 1.959963984540054
-_GRID = 2**50
 
 CONFIDENCE_SEQUENCE = "confidence_sequence"
 CLOPPER_PEARSON = "clopper_pearson"
@@ -211,18 +210,16 @@ def _drafts(strata: Sequence[Stratum], known_items: KnownItems) -> dict[str, _Dr
 
 
 def shares_of_one(counts: Sequence[int]) -> list[float]:
-    """Shares that add up to exactly 1 in any order of adding: count / sum, where need be rounded to a grid of 2^-50.
+    """Three shares count / sum that, added in this order, are exactly 1.
 
-    Every sum of multiples of 2^-50 below 1 is a float, so nothing is rounded; the largest remainders get what is left over.
+    Rounding would miss it now and then (0.3 + 0.6 + 0.1); the last share then is what is left over, which differs from its
+    quotient by less than 3e-16. x + (1 - x) is 1 for every float x in [0, 1].
     """
     total = sum(counts)
-    plain = [count / total for count in counts]
-    orders = (plain, plain[::-1], [plain[-1], *plain[:-1]])
-    if all(sum(order) == 1.0 for order in orders):
-        return plain
-    parts = [count * _GRID // total for count in counts]
-    left_over = sorted(range(len(counts)), key=lambda i: -(counts[i] * _GRID % total))[: _GRID - sum(parts)]
-    return [(part + (place in left_over)) / _GRID for place, part in enumerate(parts)]
+    first, second, third = (count / total for count in counts)
+    if first + second + third != 1.0:
+        second, third = (second, 1.0 - (first + second)) if counts[2] else (1.0 - first, 0.0)
+    return [first, second, third]
 
 
 def clopper_pearsons(n: NDArray[np.float64], s: NDArray[np.float64], delta: float = DELTA) -> tuple[Any, Any]:
@@ -301,8 +298,9 @@ def _auto_error(strata: Sequence[Stratum]) -> _Draft:
     n, wrong = sum(c.labelled for c in cells), sum(c.wrong for c in cells)
     if n == 0:
         return _Draft(None, 0, 0, note="not audited: no blind check is finished, so nothing can be said")
-    rate, variance = _weighted_rate(cells)
-    return _Draft(rate, n, wrong, note=_borrowed(cells), **_range_of(cells, rate, variance))
+    covered = _covered(cells)
+    rate, variance = _weighted_rate(covered)
+    return _Draft(rate, n, wrong, note=_left_out(cells, covered), **_range_of(covered, rate, variance))
 
 
 def _model_error(strata: Sequence[Stratum], sums: Sums, auto: _Draft) -> _Draft:
@@ -315,10 +313,10 @@ def _model_error(strata: Sequence[Stratum], sums: Sums, auto: _Draft) -> _Draft:
         total = sum(c.total for c in own)
         if total == 0 or not any(c.labelled for c in own):
             continue
-        own_rate, own_variance = _weighted_rate(own)
+        own_rate, own_variance = _weighted_rate(_covered(own))
         rate, variance = rate + total * own_rate, variance + total * total * own_variance
         covered += total
-        cells += own
+        cells += _covered(own)
     n, wrong = sum(c.labelled for c in cells), sum(c.wrong for c in cells)
     known = min(1.0, covered / sums.total) if sums.total else 0.0
     if not covered or 1.0 - known > UNCOVERED_MAX:
@@ -382,7 +380,7 @@ def _range_of(cells: Sequence[_Labelled], rate: float, variance: float) -> Mappi
     The normal range under-covers with few errors, so it is used from 30 errors on and says what it is.
     """
     n, wrong = sum(c.labelled for c in cells), sum(c.wrong for c in cells)
-    chances = {c.chance for c in cells if c.labelled}
+    chances = {c.chance for c in cells}
     if len(chances) == 1:
         return {"uniform": (n, wrong)}
     if wrong >= NORMAL_FROM_ERRORS:
@@ -395,12 +393,17 @@ def _range_of(cells: Sequence[_Labelled], rate: float, variance: float) -> Mappi
     return {"weighted": (low, high, WEIGHTED)}
 
 
-def _borrowed(cells: Sequence[_Labelled]) -> str:
-    unchecked = sum(c.total for c in cells if not c.labelled)
+def _covered(cells: Sequence[_Labelled]) -> list[_Labelled]:
+    """Without what had a chance of being checked at which nothing is checked yet: a period that was never audited, or has
+    just begun. Buckets of a period that has labels stay: they borrow from their neighbours."""
+    chances = {c.chance for c in cells if c.labelled}
+    return [c for c in cells if c.chance in chances]
+
+
+def _left_out(cells: Sequence[_Labelled], covered: Sequence[_Labelled]) -> str:
+    missing = sum(c.total for c in cells) - sum(c.total for c in covered)
     return (
-        f"{unchecked} are in groups without a finished check and are taken to be like their neighbours"
-        if unchecked
-        else ""
+        f"{missing} automatic predictions of periods without a finished check are left out" if missing else ""
     )
 
 

@@ -1,0 +1,228 @@
+"""From counts to rates: formulas against hand counts, ranges against the known functions, honest silence."""
+
+import random
+
+import numpy as np
+import pytest
+
+from labeling.trust.figures import (
+    NOT_FOR_DECISIONS,
+    KnownItems,
+    Stratum,
+    Sums,
+    clopper_pearsons,
+    rates_of,
+    shares_of_one,
+)
+from labeling.trust.models import COUNTERS
+from labeling.trust.rates import clopper_pearson, confidence_sequence, ht_rate, weighted_bounds
+
+
+def rates(*strata, anchored=True, **kwargs):
+    return rates_of([list(strata)], anchored=anchored, **kwargs)[0]
+
+
+def stratum(audit_rate=0.05, **counts):
+    counts.setdefault("total", counts.get("auto", 0) + counts.get("review", 0) + counts.get("fallback", 0))
+    return Stratum(audit_rate, Sums(**counts))
+
+
+def test_sums_are_in_the_order_of_the_columns():
+    assert Sums._fields == COUNTERS
+
+
+def test_shares_of_a_day_counted_by_hand():
+    found = rates(
+        stratum(
+            auto=6, review=3, fallback=1, fallback_manual=1, audit_due=2, confirmed=2, corrected=1, rejected=1
+        )
+    )
+    assert (found["review_rate"].value, found["review_rate"].count, found["review_rate"].n) == (0.3, 3, 10)
+    assert found["automation_rate"].value == pytest.approx(0.6)
+    assert found["fallback_rate"].value == pytest.approx(0.1)
+    assert found["human_touch_rate"].value == 0.6
+    assert found["confirmation_rate"].value == pytest.approx(2 / 3)
+    assert found["correction_rate"].value == pytest.approx(1 / 3)
+    assert (found["reject_rate"].count, found["reject_rate"].n) == (1, 4)
+
+
+def test_the_range_is_a_confidence_sequence_where_looking_began_and_says_so_where_it_did_not():
+    counts = stratum(review=100, confirmed=70, corrected=30)
+    anchored = rates(counts)["confirmation_rate"]
+    assert (anchored.low, anchored.high) == pytest.approx(confidence_sequence(100, 70))
+    assert (anchored.method, anchored.note) == ("confidence_sequence", "")
+    sliding = rates(counts, anchored=False)["confirmation_rate"]
+    assert (sliding.low, sliding.high) == pytest.approx(clopper_pearson(100, 70))
+    assert (sliding.method, sliding.note) == ("clopper_pearson", NOT_FOR_DECISIONS)
+
+
+def test_clopper_pearsons_equal_clopper_pearson_at_every_edge():
+    pairs = [(0, 0), (1, 0), (1, 1), (10, 0), (10, 10), (10, 3), (100_000, 99_900)]
+    n, s = np.array(pairs[1:], dtype=float).T
+    low, high = clopper_pearsons(n, s)
+    for place, (total, positives) in enumerate(pairs[1:]):
+        assert (low[place], high[place]) == pytest.approx(clopper_pearson(total, positives))
+
+
+def test_three_routes_add_up_to_exactly_one():
+    chance = random.Random(8)
+    for _ in range(30_000):
+        counts = [chance.choice([0, chance.randrange(1, 10 ** chance.randrange(1, 9))]) for _ in range(3)]
+        if not sum(counts):
+            continue
+        shares = shares_of_one(counts)
+        assert shares[0] + shares[1] + shares[2] == 1.0
+        for share, count in zip(shares, counts, strict=True):
+            assert share == pytest.approx(count / sum(counts), abs=4e-16)
+            assert (share == 0.0) == (count == 0)
+
+
+def test_nothing_at_all_has_no_value():
+    for rate in rates().values():
+        assert rate.value is rate.low is rate.high is None
+        assert (rate.n, rate.count, rate.method) == (0, 0, "none")
+
+
+def test_auto_error_weights_each_period_by_its_traffic():
+    strata = [
+        stratum(0.5, auto=100, audit_due=50, audit_done=50, audit_err=5),
+        stratum(0.05, auto=900, audit_due=45, audit_done=45, audit_err=9),
+    ]
+    found = rates(*strata)["auto_error_rate"]
+    assert found.value == pytest.approx((100 * 5 / 50 + 900 * 9 / 45) / 1000)
+    assert (found.n, found.count) == (95, 14)
+    assert found.method == "weighted_e_process"
+    assert (found.low, found.high) == pytest.approx(
+        weighted_bounds([(0.1, 50, 5), (1.0, 45, 9)], 0.025, 0.025)
+    )
+
+
+def test_auto_error_of_one_chance_has_the_range_of_plain_counts():
+    buckets = [
+        stratum(0.1, auto=100, audit_done=10, audit_err=1),
+        stratum(0.1, auto=300, audit_done=30, audit_err=0),
+    ]
+    found = rates(*buckets)["auto_error_rate"]
+    assert found.value == pytest.approx(ht_rate([100, 300], [10, 30], [1, 0])[0])
+    assert found.method == "confidence_sequence"
+    assert (found.low, found.high) == pytest.approx(confidence_sequence(40, 1))
+
+
+def test_a_bucket_without_a_check_borrows_and_a_period_without_one_is_left_out_and_named():
+    bucket = rates(stratum(0.1, auto=90, audit_done=9, audit_err=3), stratum(0.1, auto=10))["auto_error_rate"]
+    assert bucket.value == pytest.approx(1 / 3)
+    assert bucket.note == ""
+    period = rates(stratum(0.1, auto=90, audit_done=9, audit_err=3), stratum(0.0, auto=10))["auto_error_rate"]
+    assert period.value == pytest.approx(1 / 3)
+    assert period.note == "10 automatic predictions of periods without a finished check are left out"
+
+
+def test_without_checks_nobody_says_how_often_the_machine_errs():
+    found = rates(stratum(0.0, auto=50, review=50, confirmed=40, corrected=10))
+    for name in ("auto_error_rate", "model_error_rate", "served_error_rate"):
+        assert found[name].value is None
+        assert "not audited" in found[name].note
+    assert rates(stratum(review=5))["auto_error_rate"].note == "nothing was automatic"
+
+
+def test_model_error_covers_all_routes():
+    found = rates(
+        stratum(
+            0.1,
+            auto=600,
+            audit_done=60,
+            audit_err=3,
+            review=300,
+            confirmed=200,
+            corrected=50,
+            fallback=100,
+            fallback_manual=100,
+            shadow_done=80,
+            shadow_err=60,
+        )
+    )["model_error_rate"]
+    assert found.value == pytest.approx((600 * 3 / 60 + 300 * 50 / 250 + 100 * 60 / 80) / 1000)
+    assert (found.n, found.count) == (390, 113)
+    assert found.method == "horvitz_thompson"
+    assert NOT_FOR_DECISIONS in found.note
+    assert found.low < found.value < found.high
+
+
+def test_model_error_allows_for_a_small_route_nobody_labels_and_is_silent_about_a_large_one():
+    small = rates(stratum(review=98, confirmed=90, corrected=8, fallback=2))["model_error_rate"]
+    assert small.value == pytest.approx(8 / 98)
+    assert small.high > confidence_sequence(98, 8)[1] * 0.98
+    assert "2.0% of the predictions" in small.note
+    large = rates(stratum(review=90, confirmed=90, fallback=10))["model_error_rate"]
+    assert large.value is None
+
+
+def test_served_error_is_what_the_machine_served_plus_what_reviewers_let_through():
+    counts = stratum(0.1, auto=500, audit_done=50, audit_err=5, review=500, confirmed=400, corrected=100)
+    plain = rates(counts)["served_error_rate"]
+    assert plain.value == pytest.approx(0.5 * 0.1)
+    assert "taken as right" in plain.note
+    tested = rates(counts, known_items=KnownItems(sentinels=100, missed=20, gold=100, changed=0))[
+        "served_error_rate"
+    ]
+    wrong = 0.2 / 0.8  # Rogan-Gladen: 20 % corrected, a fifth of the wrong ones is let through
+    assert tested.value == pytest.approx(0.5 * 0.1 + 0.5 * wrong * 0.2)
+    after = rates(counts)["served_error_rate_after_audit"]
+    assert after.value == pytest.approx(0.45 * 0.1)
+
+
+def test_served_error_is_silent_where_a_constant_is_served_unchecked():
+    found = rates(stratum(review=80, confirmed=80, fallback=20, fallback_manual=0))["served_error_rate"]
+    assert found.value is None
+    assert "not checked" in found.note
+
+
+def test_ranges_hold_their_value_on_random_counts():
+    chance = random.Random(4)
+    points = []
+    for _ in range(300):
+        strata = []
+        for _ in range(chance.randrange(1, 4)):
+            auto, review, fallback = (chance.randrange(60) for _ in range(3))
+            done, confirmed = chance.randrange(auto + 1), chance.randrange(review + 1)
+            shadow = chance.randrange(fallback + 1)
+            strata.append(
+                stratum(
+                    chance.choice([0.0, 0.05, 0.2, 1.0]),
+                    auto=auto,
+                    review=review,
+                    fallback=fallback,
+                    fallback_manual=chance.randrange(fallback + 1),
+                    audit_due=done,
+                    audit_done=done,
+                    audit_err=chance.randrange(done + 1),
+                    confirmed=confirmed,
+                    corrected=chance.randrange(review - confirmed + 1),
+                    shadow_done=shadow,
+                    shadow_err=chance.randrange(shadow + 1),
+                )
+            )
+        points.append(strata)
+    for anchored in (True, False):
+        for point in rates_of(points, anchored=anchored):
+            for rate in point.values():
+                if rate.value is not None:
+                    assert 0.0 <= rate.low <= rate.value <= rate.high <= 1.0
+
+
+def test_the_confirmation_rate_falls_though_the_model_is_the_same_and_model_error_does_not():
+    """trust.md 1.1: one model, only the threshold moves."""
+    errors = [0.30, 0.15, 0.05, 0.01]  # by band, 1000 decisions each
+    found = {}
+    for reviewed in (4, 1):
+        strata = []
+        for band, error in enumerate(errors):
+            wrong = int(1000 * error)
+            if band < reviewed:
+                strata.append(stratum(0.1, review=1000, confirmed=1000 - wrong, corrected=wrong))
+            else:
+                strata.append(stratum(0.1, auto=1000, audit_done=100, audit_err=round(wrong / 10)))
+        found[reviewed] = rates(*strata)
+    assert found[4]["confirmation_rate"].value == pytest.approx(0.8725)
+    assert found[1]["confirmation_rate"].value == pytest.approx(0.70)
+    assert found[1]["model_error_rate"].value == pytest.approx(found[4]["model_error_rate"].value, abs=0.0015)

@@ -7,8 +7,6 @@ from typing import Any
 from labeling.replay.client import Api, ReplayError
 from labeling.replay.mapping import Json
 
-_DEFAULT_LEASE_SECONDS = 600
-
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -37,8 +35,9 @@ def ensure_project(api: Api, slug: str, body: Json, policy: Json | None = None) 
         raise ReplayError(
             f"The project {slug} is for {project['task_type']}, this file for {body['task_type']}."
         )
-    if policy:
-        _ensure_policy(api, slug, policy)
+    current: Json = project["policy"]
+    if policy and any(current.get(key) != value for key, value in policy.items()):
+        api.send("PUT", f"/projects/{slug}/policy/", {**current, **policy}).expect(200, 201)
 
 
 def get_load(api: Api, slug: str) -> Load:
@@ -53,23 +52,10 @@ def get_load(api: Api, slug: str) -> Load:
 
 def get_lease_seconds(api: Api, slug: str) -> float:
     """After how long a claim that nobody uses any more comes back."""
-    policy = policy_body(api.get(f"/projects/{slug}/policy/").expect(200))
-    return float(policy.get("lease_seconds", _DEFAULT_LEASE_SECONDS))
+    return float(api.get(f"/projects/{slug}/").expect(200)["policy"]["lease_seconds"])
 
 
 def listed(body: Any) -> list[Json]:
     """The rows of a list answer."""
     rows: list[Json] = body["results"] if isinstance(body, Mapping) else body
     return rows
-
-
-def policy_body(answer: Json) -> Json:
-    """The policy inside an answer that may carry its number beside it."""
-    inner = answer.get("policy", answer)
-    return dict(inner)
-
-
-def _ensure_policy(api: Api, slug: str, wanted: Json) -> None:
-    current = policy_body(api.get(f"/projects/{slug}/policy/").expect(200))
-    if any(current.get(key) != value for key, value in wanted.items()):
-        api.send("PUT", f"/projects/{slug}/policy/", wanted).expect(200, 201)

@@ -17,7 +17,7 @@ from labeling.replay.sender import Sender, Sent
 from labeling.replay.source import ReplayFile, Survey
 
 _POLL_SECONDS = 0.2
-_STALLED_AFTER = 10.0
+_STALLED_AFTER = 5.0
 _LEASE_GRACE = 60.0
 _PROGRESS_SECONDS = 2.0
 

@@ -16,6 +16,8 @@ from reviewapp.stack.home import Home
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 WORKER_PROCESSES = 2
+# Places of programs that nobody waits for.
+BACKGROUND = range(30, 60)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,7 @@ def _valkey(home: Home) -> Program:
 
 def _beat(home: Home) -> Program:
     options = ["--loglevel", "WARNING", "--pidfile=", "--schedule", str(home.beat_schedule)]
-    return _python("beat", 30, ["-m", "celery", "-A", "reviewapp.celery", "beat", *options])
+    return _python("beat", 30, ["-m", "celery", "-A", "reviewapp.celery", "beat", *options], stop_within_s=3)
 
 
 def _worker() -> Program:

@@ -13,15 +13,17 @@ import time
 from supervisor import events
 from supervisor.medusa import asyncore_25 as asyncore
 from supervisor.options import ServerOptions, SignalReceiver
+from supervisor.process import ProcessGroupBase
 from supervisor.states import SupervisorStates
 from supervisor.supervisord import Supervisor
 
 from reviewapp.stack import orphans
 from reviewapp.stack.home import Home
+from reviewapp.stack.programs import BACKGROUND
 
 LONGEST_PAUSE_S = 3
 TURN_S = 0.2
-STOP_S = 9.0
+STOP_S = 8.0
 
 
 class _Options(ServerOptions):  # type: ignore[misc]
@@ -76,13 +78,22 @@ class _Supervisor(Supervisor):  # type: ignore[misc]
         super().runforever()
 
     def ordered_stop_groups_phase_1(self) -> None:
-        """Stop the next program; all together may take STOP_S, and the last, PostgreSQL, gets what is left."""
+        """Ask the next to stop. All may take STOP_S together; PostgreSQL, the last, gets what is left of it."""
         self._stop_by = self._stop_by or time.monotonic() + STOP_S
-        if self.stop_groups:
-            for process in self.stop_groups[-1].processes.values():
-                left = max(1.0, self._stop_by - time.monotonic())
+        for group in self._next_to_stop():
+            for process in group.processes.values():
+                left = max(0.5, self._stop_by - time.monotonic())
                 process.config.stopwaitsecs = min(process.config.stopwaitsecs, left)
-        super().ordered_stop_groups_phase_1()
+            group.stop_all()
+
+    def _next_to_stop(self) -> list[ProcessGroupBase]:
+        """The one whose turn it is; those without clients (demo, worker, beat) stop at the same time."""
+        if not self.stop_groups:
+            return []
+        turn = self.stop_groups[-1]
+        if turn.config.priority not in BACKGROUND:
+            return [turn]
+        return [group for group in self.stop_groups if group.config.priority in BACKGROUND]
 
     def handle_signal(self) -> None:
         """All signals that came, not one for each turn; a closed terminal (SIGHUP) means stop, not restart."""

@@ -117,7 +117,7 @@ class Instance:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{page}", timeout=5) as answer:
                 return bool(answer.status == 200)
         except OSError as error:
-            print(page, error, (self.home.logs / "web.log").read_text()[-1500:])
+            print(page, error, [p.read_text()[-1500:] for p in self.home.logs.glob("[wp]*.log")])
             return False
 
     def _is_up_or_ended(self) -> bool:

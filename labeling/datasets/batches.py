@@ -44,8 +44,8 @@ _READ_OFFERS = """
         select key, pg_column_size(input) as size from labeling_item where id = d.item_id limit 1) i on true
     left join lateral (
         select e.id, e.decision_id, e.op, e.split from labeling_datasetentry e
-        where e.dataset_id = w.dataset_id and e.item_id = d.item_id and e.op in ('a', 'c', 'r')
-        order by e.version desc limit 1) head on true
+        where e.dataset_id = w.dataset_id and e.item_id = d.item_id and (e.op in ('a', 'c', 'r') or e.removes)
+        order by e.id desc limit 1) head on true
     where w.publication_id = %s
 """
 

@@ -44,7 +44,8 @@ _SPLIT_STEPS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest row of a record: the offer it came from, its decision, whether it removed the record, and its split."""
+    """The newest offer that had a say in a record: what became of it, and the record's split. It may be a removal that
+    found nothing, op folded: what was offered before it must not come back after it."""
 
     sequence: int
     decision_id: int
@@ -53,7 +54,7 @@ class Head:
 
     @property
     def is_live(self) -> bool:
-        return self.op != REMOVE
+        return self.op in (ADD, CHANGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def build_entries(offers: Sequence[Offer], *, salt: bytes, ratios: Mapping[str, 
     """One entry for every offer, in record order.
 
     The newest offer of a record decides: it adds, changes or removes. Its older siblings are folded into it. An offer older
-    than the published row came too late and is stale. Removing what is not there is folded too: nothing changes.
+    than the record's head came too late and is stale. Removing what is not there is folded too: nothing changes.
     """
     newest: dict[int, int] = {}
     for offer in offers:
@@ -98,9 +99,10 @@ def build_entries(offers: Sequence[Offer], *, salt: bytes, ratios: Mapping[str, 
             op = REMOVE if offer.removes else CHANGE
             entries.append(Entry(offer, op, supersedes=head.decision_id, split=head.split))
         elif offer.removes:
-            entries.append(Entry(offer, FOLDED))
+            entries.append(Entry(offer, FOLDED, split=head.split if head is not None else ""))
         else:
-            split = head.split if head is not None else split_of(offer.record_id, salt=salt, ratios=ratios)
+            kept = head.split if head is not None else ""
+            split = kept or split_of(offer.record_id, salt=salt, ratios=ratios)
             entries.append(Entry(offer, ADD, split=split))
     return entries
 

@@ -227,6 +227,8 @@ class DatasetEntry(models.Model):
 
     The key is the id of the row that waited, so a waiting row cannot be written twice. `supersedes` is the decision whose
     row a change or removal replaces; `split` is given at the first publication of a record and copied ever after.
+    A record's head is its entry with the greatest id among rows and removals, also a removal that found nothing: what was
+    offered before the head and arrives after it is stale.
     """
 
     id = models.BigIntegerField(primary_key=True)
@@ -250,9 +252,9 @@ class DatasetEntry(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["dataset", "item_id", "-version"],
-                condition=Q(op__in=["a", "c", "r"]),
-                include=["id", "decision_id", "op", "split"],
+                fields=["dataset", "item_id", "-id"],
+                condition=Q(op__in=["a", "c", "r"]) | Q(removes=True),
+                include=["decision_id", "op", "split"],
                 name="ledger_head",
             )
         ]

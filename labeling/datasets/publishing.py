@@ -26,9 +26,8 @@ from labeling.datasets.models import (
     DatasetVersion,
     Publication,
     PublicationState,
-    WaitingDecision,
 )
-from labeling.datasets.queries import LOCK_CLASS, STALLED_AFTER
+from labeling.datasets.queries import LOCK_CLASS, STALLED_AFTER, has_waiting
 from labeling.datasets.rows import RowBuilder, WrittenRows
 from labeling.datasets.storage import StorageError, open_storage
 from labeling.datasets.tags import move_tag_unless_protected
@@ -117,7 +116,7 @@ def _open_publication(dataset: Dataset) -> Publication | None:
     """Open the queued publication, or a scheduled one; none when nothing waits."""
     publication = Publication.objects.filter(dataset=dataset, state=PublicationState.QUEUED).first()
     if publication is None:
-        if not WaitingDecision.objects.filter(dataset=dataset, publication=None).exists():
+        if not has_waiting(dataset):
             return None
         publication = Publication.objects.create(dataset=dataset)
     publication.decision_count = batches.claim_rows(dataset.pk, publication.pk)

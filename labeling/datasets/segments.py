@@ -103,6 +103,11 @@ class SegmentWriter:
             self._write_group()
         self._writer.close()
 
+    def abandon(self) -> None:
+        """Let go of the draft. pyarrow wants to write a footer even when it is only thrown away."""
+        self.draft.is_abandoned = True
+        self._writer.close()
+
     def _write_group(self) -> None:
         if self._waiting:
             columns = [
@@ -119,7 +124,11 @@ class SegmentWriter:
 def new_segment(storage: Storage, folder: str) -> Iterator[SegmentWriter]:
     """A segment to write rows into; `keep_segment` gives it its name, otherwise nothing is left of it."""
     with storage.draft(f"{folder}/segments") as draft:
-        yield SegmentWriter(draft)
+        writer = SegmentWriter(draft)
+        try:
+            yield writer
+        finally:
+            writer.abandon()
 
 
 def keep_segment(storage: Storage, writer: SegmentWriter, folder: str, lo: int, hi: int) -> SegmentFile:

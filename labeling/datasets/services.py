@@ -61,8 +61,8 @@ _OFFER_REMOVAL = """
               join labeling_waitingdecision waiting on waiting.decision_id = decision.id and waiting.dataset_id = dataset.id
               where decision.item_id = %(item)s)
            or (select entry.op from labeling_datasetentry entry
-               where entry.dataset_id = dataset.id and entry.item_id = %(item)s and entry.op in ('a', 'c', 'r')
-               order by entry.version desc limit 1) in ('a', 'c'))
+               where entry.dataset_id = dataset.id and entry.item_id = %(item)s and (entry.op in ('a', 'c', 'r') or entry.removes)
+               order by entry.id desc limit 1) in ('a', 'c'))
       and not exists (
         select from labeling_datasetentry entry
         where entry.decision_id = %(decision)s and entry.dataset_id = dataset.id and entry.removes)

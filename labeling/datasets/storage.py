@@ -53,10 +53,13 @@ class Draft:
         self.temporary = temporary
         self.size = 0
         self.closed = False
+        self.is_abandoned = False
 
     def write(self, data: Any) -> int:
         """Append; pyarrow hands over its buffers here."""
         piece = memoryview(data).cast("B")
+        if self.is_abandoned:
+            return len(piece)
         self._hash.update(piece)
         with _told("write to"):
             self._file.write(piece)

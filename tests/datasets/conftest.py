@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from urllib.parse import quote
 
 import pytest
+from django.db import connection
 
 from labeling.datasets.exports import to_jsonl
 from labeling.datasets.records import open_snapshot, read_records
 from labeling.datasets.storage import open_storage
+from tests.datasets.publisher import Publishers
 from tests.datasets.world import World
 
 
@@ -34,3 +39,23 @@ def records():
         return {row["record_id"]: row for row in rows}
 
     return read
+
+
+@pytest.fixture
+def live_world(transactional_db, storage_root):
+    """A world whose rows are committed, so that other connections and processes see them."""
+    return World()
+
+
+@pytest.fixture
+def publishers(live_world, storage_root):
+    """Processes that publish in the test's database and storage."""
+    at = connection.settings_dict
+    url = f"postgresql://{quote(at['USER'])}:{quote(at['PASSWORD'])}@/{quote(at['NAME'])}?host={quote(at['HOST'], safe='')}"
+    if at["PORT"]:
+        url += f"&port={at['PORT']}"
+    environment = {**os.environ, "DATABASE_URL": url, "REVIEWAPP_STORAGE": str(storage_root)}
+    environment |= {"DJANGO_SETTINGS_MODULE": "reviewapp.settings", "PYTHONPATH": os.pathsep.join(sys.path)}
+    started = Publishers(environment)
+    yield started
+    started.close()

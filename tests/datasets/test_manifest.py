@@ -40,6 +40,7 @@ def offer(sequence, item=1, *, removes=False, head=None):
 
 LIVE = Head(sequence=5, decision_id=105, op="a", split="train")
 GONE = Head(sequence=5, decision_id=105, op="r", split="test")
+NEVER = Head(sequence=5, decision_id=105, op="f", split="")
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,10 @@ GONE = Head(sequence=5, decision_id=105, op="r", split="test")
         ([offer(7, removes=True, head=GONE)], [(7, "f", None)]),
         # a label after a removal adds the record again
         ([offer(7, head=GONE)], [(7, "a", None)]),
+        # a removal that found nothing: what was offered before it stays out, what came after it is new
+        ([offer(4, head=NEVER)], [(4, "s", None)]),
+        ([offer(7, head=NEVER)], [(7, "a", None)]),
+        ([offer(7, removes=True, head=NEVER)], [(7, "f", None)]),
         # what comes late and is older than the published row must not overwrite it
         ([offer(4, head=LIVE)], [(4, "s", None)]),
         ([offer(3, head=LIVE), offer(4, removes=True, head=LIVE)], [(3, "s", None), (4, "s", None)]),
@@ -82,7 +87,10 @@ def test_a_record_keeps_its_split_for_ever():
     first = build_entries([offer(1)], salt=SALT, ratios=RATIOS)[0]
     corrected = build_entries([offer(9, head=LIVE)], salt=SALT, ratios=other_ratios)[0]
     back = build_entries([offer(9, head=GONE)], salt=SALT, ratios=other_ratios)[0]
+    gone_again = build_entries([offer(9, removes=True, head=GONE)], salt=SALT, ratios=other_ratios)[0]
+    first_after_nothing = build_entries([offer(9, head=NEVER)], salt=SALT, ratios=other_ratios)[0]
     assert (first.split, corrected.split, back.split) == ("train", "train", "test")
+    assert (gone_again.split, first_after_nothing.split) == ("test", "holdout")
 
 
 def test_splits_follow_the_ratios_and_not_the_order_of_their_keys():

@@ -352,6 +352,59 @@ def test_due_when_a_worker_died_or_failed_a_while_ago(world):
     assert services.publish_due(now) == [world.dataset.pk], "no error and no lock: its worker died"
 
 
+def fail(world, times=5):
+    def poison(point):
+        if point == "built":
+            raise MemoryError
+
+    for _ in range(times):
+        with pytest.raises(MemoryError):
+            services.publish(world.dataset.pk, pause=poison)
+
+
+def test_a_batch_that_always_fails_does_not_block_the_dataset(world, records):
+    """Gotcha 11: after five attempts its claims are given back, and tried again in smaller batches after what is new."""
+    poisoned = world.decide("poisoned", "spam")
+    fail(world)
+    publication = Publication.objects.get()
+    assert (publication.state, publication.attempt, publication.error) == ("open", 5, "MemoryError: ")
+    world.decide("healthy", "spam")
+    WaitingDecision.objects.filter(publication=None).update(since=timezone.now() - timedelta(hours=1))
+    assert publish(world).state == "failed"
+    waiting = WaitingDecision.objects.get(decision=poisoned)
+    assert (waiting.publication, waiting.failures) == (None, 1)
+    assert publish(world).number == 1
+    assert set(records(world.dataset, 1)) == {"healthy"}
+    for _level in range(3):
+        fail(world)
+        assert publish(world).state == "failed"
+    assert publish(world) is None, "it has failed alone; a person has to look"
+    assert (get_waiting(world.dataset).decisions, get_waiting(world.dataset).stuck) == (1, 1)
+    assert services.publish_due(timezone.now() + timedelta(days=1)) == []
+    assert services.retry_stuck(dataset=world.dataset, by=None) == 1
+    assert publish(world).number == 2
+    assert set(records(world.dataset, 2)) == {"healthy", "poisoned"}
+
+
+def test_a_batch_given_back_never_overtakes_what_was_offered_later(world, records):
+    """Neither a later label nor a later removal, which finds nothing and must be remembered for that."""
+    world.decide("labelled", "spam"), world.decide("removed", "spam")
+    fail(world)
+    WaitingDecision.objects.update(since=timezone.now())
+    world.decide("labelled", "ham"), world.decide("removed", None)
+    WaitingDecision.objects.filter(publication=None).update(since=timezone.now() - timedelta(hours=1))
+    assert publish(world).state == "failed"
+    assert publish(world).number == 1
+    assert publish(world).state == "empty"
+    assert {key: row["label"] for key, row in records(world.dataset, 1).items()} == {
+        "labelled": {"label": "ham"}
+    }
+    assert sorted(ops(world).values()) == ["a", "f", "s", "s"]
+    world.decide("removed", "ham")
+    publish(world)
+    assert set(records(world.dataset, 2)) == {"labelled", "removed"}
+
+
 def test_frozen_rows_refuse_change(world):
     world.decide("a", "spam")
     publish(world)

@@ -29,7 +29,7 @@ from reviewapp.stack.programs import programs
 
 MIGRATION_LOCK = 7_236_541  # any number; other instances on the same external database wait for it
 WRONG_SETTING = 2
-WEB_START_S = 30.0
+WEB_START_S = 120.0
 
 
 def main() -> int:

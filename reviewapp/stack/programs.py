@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reviewapp.env import Environment
@@ -33,6 +33,10 @@ class Program:
     # Servers start at once; what needs a migrated database waits until `prepare` starts it.
     starts_at_once: bool = False
     restart: str = "true"
+    # An end before this counts as a failed start.
+    started_after_s: int = 1
+    # Whether its children get the stop signal too; others pass it on themselves.
+    whole_group: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -91,7 +95,10 @@ def _worker() -> Program:
 
 
 def _demo() -> Program:
-    return _python("demo", 50, ["manage.py", "demo"], restart="unexpected")
+    """Goes on until it succeeded once; the product does not need it."""
+    demo = as_child([sys.executable, "manage.py", "demo"], stop_with=signal.SIGTERM, directory=str(PROJECT))
+    program = _python("demo", 50, ["-S", "-m", "reviewapp.stack.retry", "--", *demo])
+    return replace(program, restart="unexpected", started_after_s=0, whole_group=True)
 
 
 def _web(env: Environment) -> Program:
@@ -102,9 +109,7 @@ def _web(env: Environment) -> Program:
     return _python("web", 60, ["-m", "granian", *options, "reviewapp.wsgi:application"], stop_within_s=3)
 
 
-def _python(
-    name: str, place: int, arguments: list[str], *, stop_within_s: int = 1, restart: str = "true"
-) -> Program:
+def _python(name: str, place: int, arguments: list[str], *, stop_within_s: int = 1) -> Program:
     """A program of our own: this Python, the project as working directory, its name as role."""
     command = [sys.executable, *arguments]
     return Program(
@@ -112,7 +117,6 @@ def _python(
         place=place,
         command=as_child(command, stop_with=signal.SIGTERM, directory=str(PROJECT)),
         stop_within_s=stop_within_s,
-        restart=restart,
         environment={"REVIEWAPP_ROLE": name},
     )
 
@@ -156,10 +160,11 @@ priority = {program.place}
 autostart = {str(program.starts_at_once).lower()}
 autorestart = {program.restart}
 exitcodes = 0
-startsecs = 1
+startsecs = {program.started_after_s}
 startretries = 1000000
 stopsignal = {program.stop_with.name.removeprefix("SIG")}
 stopwaitsecs = {program.stop_within_s}
+stopasgroup = {str(program.whole_group).lower()}
 killasgroup = true
 redirect_stderr = true
 stdout_logfile = {_escaped(str(home.logs / f"{program.name}.log"))}

@@ -23,8 +23,8 @@ from reviewapp.stack import orphans, postgres
 from reviewapp.stack.home import Home
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-UP_WITHIN_S = 60
-BACK_WITHIN_S = 15
+UP_WITHIN_S = 150
+BACK_WITHIN_S = 40
 STOP_WITHIN_S = 10
 
 
@@ -117,7 +117,7 @@ class Instance:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{page}", timeout=5) as answer:
                 return bool(answer.status == 200)
         except OSError as error:
-            print(page, error, [p.read_text()[-1500:] for p in self.home.logs.glob("[wp]*.log")])
+            print(page, error)
             return False
 
     def _is_up_or_ended(self) -> bool:

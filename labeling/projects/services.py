@@ -6,6 +6,7 @@ import zoneinfo
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -86,10 +87,8 @@ _PLAIN = ("name", "time_zone", "publish_every_seconds", "publish_after_decisions
 
 @transaction.atomic
 def set_member(*, project: Project, username: str, role: str, by: Actor) -> Membership:
-    """Give a person a role. The last owner stays one."""
-    user = get_user_model().objects.filter(username=username, is_active=True).first()
-    if user is None:
-        raise invalid("/username", "unknown_user", f"there is no active user {username!r}")
+    """Give a person a role; someone unknown gets an account without a password. The last owner stays one."""
+    user = _get_or_invite(username, by)
     Project.objects.select_for_update().get(pk=project.pk)
     before = Membership.objects.filter(project=project, user=user).values_list("role", flat=True).first()
     if before == Role.OWNER and role != Role.OWNER:
@@ -111,7 +110,8 @@ def set_member(*, project: Project, username: str, role: str, by: Actor) -> Memb
 def remove_member(*, project: Project, username: str, by: Actor) -> None:
     """Take a person out of the project; what they decided stays."""
     Project.objects.select_for_update().get(pk=project.pk)
-    member = Membership.objects.filter(project=project, user__username=username).first()
+    found = Membership.objects.filter(project=project, user__username=username)
+    member = found.first() if "\x00" not in username else None
     if member is None:
         raise NotFoundError("not_found", f"{username!r} is not a member.")
     if member.role == Role.OWNER:
@@ -167,6 +167,24 @@ def revoke_api_key(*, key: ApiKey, by: Actor) -> None:
 def digest_of(plain: str) -> str:
     """What is stored of a key. A plain hash suffices: keys carry 256 random bits."""
     return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _get_or_invite(username: str, by: Actor) -> Any:
+    """The account of this name. A new one cannot sign in until somebody sets its password; keys can act as it."""
+    users = get_user_model().objects
+    user = users.filter(username=username).first()
+    if user is None:
+        user = get_user_model()(username=username)
+        user.set_unusable_password()
+        try:
+            user.full_clean(exclude=["password"])
+        except ValidationError as error:
+            raise invalid("/username", "invalid", error.messages[0]) from error
+        user.save()
+        record_event(action="user.created", subject=f"user:{username}", by=by)
+    if not user.is_active:
+        raise invalid("/username", "inactive", f"the account {username!r} is not active")
+    return user
 
 
 def _write_guidelines(project: Project, text: str, by: Actor) -> None:

@@ -18,7 +18,7 @@ from tests.stack.instance import PROJECT, Instance, clean_environment
 
 pytestmark = pytest.mark.slow
 
-ROWS = 1_500
+ROWS = 1_000
 VICTIMS = ("web", "worker", "valkey", "postgres", "beat")
 PLAIN = json.dumps({"audit_rate": 0, "sentinel_rate": 0})
 

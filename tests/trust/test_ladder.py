@@ -196,6 +196,7 @@ class TestStepBack:
         assert state.detector == DetectorState()
         assert state.cool_down_left == 1000
 
+    @pytest.mark.slow
     def test_a_better_rate_never_alarms(self):
         state = record_audits(ready(), POLICY, [0] * 100_000, epoch=1, now=NOON)
         assert state.epoch == 1
@@ -213,6 +214,7 @@ class TestStepBack:
         quiet = replace(POLICY, detector_threshold=50_000)
         assert record_audits(ready(), quiet, outcomes, epoch=1, now=NOON).epoch == 1
 
+    @pytest.mark.slow
     def test_a_whole_life(self):
         """Climb, degrade at 6000, step back, climb again: as the services drive the controller."""
         policy = replace(POLICY, min_interval=timedelta(0), audit_interval=timedelta(0))
@@ -471,6 +473,7 @@ class TestStoring:
             AutonomyPolicy(**wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_controller_climbs_like_the_simulation(seed):
     """`drive` (product, from rollup cells) and `climb` (running sums) reach the same shares on the same model."""

@@ -16,6 +16,8 @@ from labeling.trust.minorities import unprotected_labels
 from labeling.trust.rates import alpha_effective, confidence_sequences, upper_bound_below, wilson
 from tests.trust.simulation import CALIBRATED, EXCELLENT, INVERTED, OVERCONFIDENT, climb, flat, fraud
 
+pytestmark = pytest.mark.slow
+
 
 def at_most(limit, runs):
     """A limit on a share plus three standard errors of `runs` simulated runs."""
@@ -240,8 +242,8 @@ def mean_audits_to_naive_alarm(rate, runs, longest, seed, alpha=0.02):
 
 
 def test_false_alarms_are_rare():
-    assert mean_audits_to_alarm(0.02, runs=250, longest=20_000, seed=8) >= 1000
-    assert mean_audits_to_alarm(0.01, runs=40, longest=20_000, seed=8) >= 10_000
+    assert mean_audits_to_alarm(0.02, runs=150, longest=20_000, seed=8) >= 1000
+    assert mean_audits_to_alarm(0.01, runs=25, longest=20_000, seed=8) >= 10_000
 
 
 def test_control_a_moving_average_alarms_often():
@@ -272,7 +274,7 @@ def test_false_alarm_table(multiple, threshold, reference):
 
 
 def detection(multiple, floor, *, runs, seed, raised=None, alpha=0.02, calm=5000, longest=80_000):
-    """Median delay in items and wrong automatic decisions after the error of the automatic 90 % jumps.
+    """Median delay in items and unaudited wrong decisions after the error of the automatic 90 % jumps.
 
     Before: 0.5 alpha, and 5 % in the reviewed 10 %, which degrades by the same factor. `raised`: the audit rate
     while warned by either CUSUM. Runs with an alarm in the calm are left out (second figure: their share).
@@ -291,14 +293,17 @@ def detection(multiple, floor, *, runs, seed, raised=None, alpha=0.02, calm=5000
             lot = rng.random(length)
             of_interest = np.flatnonzero(np.where(auto, lot < (raised or floor), raised is not None))
             due = 0.0
-            last = 0
+            last = found = 0
             alarm = None
             rate = floor
             for i in of_interest.tolist():
                 due += rate * (i - last)
                 last = i
                 if auto[i]:
-                    if lot[i] < rate and audits.update(int(error[i])) >= 1000:
+                    if lot[i] >= rate:
+                        continue
+                    found += int(error[i])
+                    if audits.update(int(error[i])) >= 1000:
                         alarm = i
                         break
                 else:
@@ -312,7 +317,7 @@ def detection(multiple, floor, *, runs, seed, raised=None, alpha=0.02, calm=5000
                     break
                 calm_rates.append(due / max(last, 1))
             elif alarm is not None:
-                delay, wrong = alarm + 1, int((auto & error)[: alarm + 1].sum())
+                delay, wrong = alarm + 1, int((auto & error)[: alarm + 1].sum()) - found
         if delay is not None:
             delays.append(delay)
             wrongs.append(wrong)

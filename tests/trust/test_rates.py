@@ -159,6 +159,7 @@ class TestIntervals:
                 )
                 assert log_e == pytest.approx(math.log(1 / delta), abs=1e-4)
 
+    @settings(max_examples=25)
     @given(st.lists(counts(), min_size=1, max_size=20), st.floats(1e-6, 0.5))
     def test_the_array_form_agrees(self, pairs, delta):
         lows, highs = confidence_sequences([n for n, _ in pairs], [s for _, s in pairs], delta)

@@ -192,7 +192,13 @@ def open_storage() -> Storage:
 def _pyarrow_uri(root: str) -> str:
     """pyarrow knows `az://container@account/path` under Azure's own name for it."""
     parts = urlsplit(root)
-    return f"abfs://{parts.netloc}.dfs.core.windows.net{parts.path}" if parts.scheme == "az" else root
+    if parts.scheme != "az":
+        return root
+    if "@" not in parts.netloc:
+        raise StorageError(
+            "storage_unusable", "Name the account of an Azure storage: az://container@account/path."
+        )
+    return f"abfs://{parts.netloc}.dfs.core.windows.net{parts.path}"
 
 
 def _make_folders(folder: Path) -> None:

@@ -1,0 +1,64 @@
+"""What surrounds every page of a project: navigation, what the person may do, banners."""
+
+import zoneinfo
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.utils import timezone
+
+from labeling.history.actor import Actor
+from labeling.projects.access import Permission, find_role, get_project
+from labeling.projects.models import Project, Role
+from labeling.review.queries import QueueState, list_queues
+from labeling.web import actor_of
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFrame:
+    """The project as this person meets it. `tab` names the page in the navigation."""
+
+    project: Project
+    actor: Actor
+    role: Role
+    tab: str
+    queues: tuple[QueueState, ...]
+
+    @property
+    def waiting(self) -> int:
+        return sum(queue.waiting for queue in self.queues)
+
+    def allows(self, permission: Permission) -> bool:
+        return self.role in permission.value.roles
+
+    @property
+    def may_review(self) -> bool:
+        return self.allows(Permission.REVIEW)
+
+    @property
+    def may_lead(self) -> bool:
+        return self.allows(Permission.LEAD)
+
+    @property
+    def may_own(self) -> bool:
+        return self.allows(Permission.OWN)
+
+    @property
+    def may_read_items(self) -> bool:
+        return self.allows(Permission.READ_ITEMS)
+
+    @property
+    def may_read_datasets(self) -> bool:
+        return self.allows(Permission.READ_DATASETS)
+
+
+def project_frame(request: HttpRequest, slug: str, permission: Permission, *, tab: str) -> ProjectFrame:
+    """The project for this person, or not found; times on the page are in its zone from here on."""
+    actor = actor_of(request)
+    project = get_project(actor, slug, permission)
+    timezone.activate(zoneinfo.ZoneInfo(project.time_zone))
+    role = Role.OWNER if actor.is_admin else find_role(actor, project.pk) or Role.VIEWER
+    queues = (queue for queue in list_queues(project) if role in _LEADS or not queue.leads_only)
+    return ProjectFrame(project=project, actor=actor, role=role, tab=tab, queues=tuple(queues))
+
+
+_LEADS = Permission.LEAD.value.roles

@@ -1,0 +1,156 @@
+"""The list of projects, and the list of keys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Max, Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from labeling.datasets.models import Dataset
+from labeling.datasets.queries import MAIN
+from labeling.history.actor import Actor
+from labeling.projects.access import Permission
+from labeling.projects.models import Membership, Project, Role
+from labeling.projects.queries import list_projects
+from labeling.review.queries import QueueState, list_queues
+from labeling.trust.figures import POPULATIONS, Rate, one_rate
+from labeling.trust.models import TrustDay
+from labeling.web import actor_of
+from labeling.web.my_day import MyDay, my_day
+from labeling.web.page import is_fragment, page
+
+RATE_DAYS = 7
+LINE_DAYS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """Counts of one project over the last days: sent to people, and what they said."""
+
+    total: int
+    review: Rate
+    confirmation: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A project in the list."""
+
+    project: Project
+    may_review: bool
+    waiting: int
+    oldest_at: Any
+    week: Week | None
+    line: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class HomePage:
+    """Everything the list of projects shows."""
+
+    rows: list[Row]
+    today: MyDay
+    waiting: int
+    next_slug: str | None
+    may_create: bool
+
+
+@page("GET")
+def overview(request: HttpRequest) -> HttpResponse:
+    """All projects this person may see."""
+    return render(request, "home.html", {"home": _home(actor_of(request))})
+
+
+@page("GET")
+def keys(request: HttpRequest) -> HttpResponse:
+    """What each key does, as a page or in a dialog."""
+    return render(request, "keys.html#keys" if is_fragment(request) else "keys.html")
+
+
+def _home(actor: Actor) -> HomePage:
+    projects = list(list_projects(actor))
+    ids = [project.pk for project in projects]
+    roles = dict(Membership.objects.filter(user_id=actor.user_id).values_list("project_id", "role"))
+    versions = dict(Dataset.objects.filter(project__in=ids, slug=MAIN).values_list("project_id", "head"))
+    weeks, lines = _weeks(ids), _lines(ids)
+    rows = []
+    for project in projects:
+        role = Role.OWNER if actor.is_admin else Role(roles[project.pk])
+        queues = _queues(project, role)
+        rows.append(
+            Row(
+                project=project,
+                may_review=role in Permission.REVIEW.value.roles,
+                waiting=sum(queue.waiting for queue in queues),
+                oldest_at=min((queue.oldest_at for queue in queues if queue.oldest_at), default=None),
+                week=weeks.get(project.pk),
+                line=lines.get(project.pk, ""),
+                version=versions.get(project.pk, 0),
+            )
+        )
+    work = [row for row in rows if row.may_review and row.waiting]
+    oldest = min(work, key=lambda row: row.oldest_at, default=None)
+    return HomePage(
+        rows=rows,
+        today=my_day(actor),
+        waiting=sum(row.waiting for row in work),
+        next_slug=oldest.project.slug if oldest else None,
+        may_create=actor.is_admin,
+    )
+
+
+def _queues(project: Project, role: Role) -> Sequence[QueueState]:
+    leads = role in Permission.LEAD.value.roles
+    return [queue for queue in list_queues(project) if leads or not queue.leads_only]
+
+
+def _weeks(ids: Sequence[int]) -> dict[int, Week]:
+    """Rates of the last seven days with data up to a project's newest day: a replay has its own calendar."""
+    newest = dict(
+        TrustDay.objects.filter(project_id__in=ids).values_list("project_id").annotate(Max("day")).order_by()
+    )
+    weeks = {}
+    for project_id, day in newest.items():
+        counts = TrustDay.objects.filter(
+            project_id=project_id, day__gt=day - timedelta(days=RATE_DAYS)
+        ).aggregate(*map(Sum, ("total", "review", "confirmed", "corrected")))
+        total, decided = counts["total__sum"], counts["confirmed__sum"] + counts["corrected__sum"]
+        weeks[project_id] = Week(
+            total=total,
+            review=one_rate(total, counts["review__sum"], POPULATIONS["review_rate"], anchored=False),
+            confirmation=one_rate(
+                decided, counts["confirmed__sum"], POPULATIONS["confirmation_rate"], anchored=False
+            ),
+        )
+    return weeks
+
+
+def _lines(ids: Sequence[int]) -> dict[int, str]:
+    """The daily review rate as a path in a box of 1000 x 100; days without predictions stay gaps."""
+    since = timezone.localdate() - timedelta(days=LINE_DAYS - 1)
+    days = (
+        TrustDay.objects.filter(project_id__in=ids, day__gte=since)
+        .values_list("project_id", "day")
+        .annotate(total=Sum("total"), review=Sum("review"))
+        .order_by("project_id", "day")
+    )
+    points: dict[int, list[tuple[int, float]]] = {}
+    for project_id, day, total, review in days:
+        if total:
+            points.setdefault(project_id, []).append(((day - since).days, review / total))
+    return {project_id: path_of(line, LINE_DAYS) for project_id, line in points.items() if len(line) > 1}
+
+
+def path_of(points: Sequence[tuple[int, float]], width: int) -> str:
+    """An SVG path through (day, share); it starts anew after a missing day."""
+    parts, last = [], None
+    for day, share in points:
+        step = "L" if last is not None and day == last + 1 else "M"
+        parts.append(f"{step}{day * 1000 / (width - 1):.0f} {100 - share * 100:.1f}")
+        last = day
+    return "".join(parts)

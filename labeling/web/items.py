@@ -1,0 +1,123 @@
+"""The list of items, and one item with everything that happened to it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+
+from labeling.decisions.diffing import core_output
+from labeling.decisions.models import Verdict
+from labeling.errors import NotFoundError, invalid
+from labeling.ingestion.models import Item, ModelVersion, Prediction, Route
+from labeling.pipeline.items import get_item_story, list_predictions
+from labeling.projects.access import Permission
+from labeling.projects.models import Project
+from labeling.web.desk import describe
+from labeling.web.frame import project_frame
+from labeling.web.inputs import Block, show_input
+from labeling.web.media import MediaLinks
+from labeling.web.page import is_fragment, page
+
+PAGE_SIZE = 50
+FILTERS = ("route", "verdict", "segment", "model", "q")
+
+
+@dataclass(frozen=True, slots=True)
+class ItemList:
+    """A page of predictions and the filters that led to it."""
+
+    rows: list[dict[str, Any]]
+    next_before: int | None
+    filters: dict[str, str]
+    models: list[str]
+    routes: list[tuple[str, str]]
+    verdicts: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPage:
+    """One item, its input as what it is, and its story."""
+
+    story: dict[str, Any]
+    blocks: tuple[Block, ...]
+    label_text: str
+
+
+@page("GET")
+def overview(request: HttpRequest, slug: str) -> HttpResponse:
+    """Predictions, newest first; pages go on by id, without a count."""
+    frame = project_frame(request, slug, Permission.READ_ITEMS, tab="items")
+    project = frame.project
+    filters = {name: request.GET[name].strip() for name in FILTERS if request.GET.get(name, "").strip()}
+    found = list_predictions(project, filters=filters, before=_before(request), limit=PAGE_SIZE)
+    for row in found.rows:
+        row["text"] = describe(project.task_type, row["prediction"])
+    context = ItemList(
+        rows=found.rows,
+        next_before=found.next_before,
+        filters=filters,
+        models=sorted(set(ModelVersion.objects.filter(project=project).values_list("name", flat=True))),
+        routes=[(value, route_name(value)) for value in Route.values],
+        verdicts=[(value, _(value)) for value in Verdict.values],
+    )
+    template = "item/list.html#rows" if is_fragment(request) else "item/list.html"
+    return render(request, template, {"frame": frame, "items": context})
+
+
+@page("GET")
+def detail(request: HttpRequest, slug: str, item_id: str) -> HttpResponse:
+    """An item by the client's id, or by the number of one of its predictions."""
+    frame = project_frame(request, slug, Permission.READ_ITEMS, tab="items")
+    try:
+        story = get_item_story(frame.project, item_id)
+    except NotFoundError:
+        key = _find_key(frame.project, item_id)
+        if key is None:
+            raise
+        return redirect("item:detail", slug, key)
+    links = MediaLinks(slug, story["item_id"], frame.actor.user_id)
+    context = ItemPage(
+        story=_told(frame.project, story),
+        blocks=show_input(story["input"], links) if story["input"] is not None else (),
+        label_text=describe(frame.project.task_type, story["accepted_label"]["output"]) if story["accepted_label"] else "",
+    )
+    return render(request, "item/detail.html", {"frame": frame, "item": context})
+
+
+def route_name(route: str) -> str:
+    """A route in the words of the interface."""
+    return {
+        Route.AUTO: _("automatic"),
+        Route.REVIEW: _("review"),
+        Route.FALLBACK: _("fallback"),
+        Route.SETTLED: _("already labelled"),
+    }[Route(route)]
+
+
+def _told(project: Project, story: dict[str, Any]) -> dict[str, Any]:
+    """The story with every output also in words."""
+    task_type = project.task_type
+    for prediction in story["predictions"]:
+        prediction["text"] = describe(task_type, core_output(task_type, prediction["prediction"]))
+        prediction["route_name"] = route_name(prediction["route"])
+    for decision in story["decisions"]:
+        decision["text"] = describe(task_type, decision["output"]) if decision["output"] is not None else ""
+    return story
+
+
+def _find_key(project: Project, number: str) -> str | None:
+    if not number.isdecimal() or not number.isascii() or len(number) > 18:
+        return None
+    prediction = Prediction.objects.filter(pk=int(number), project_id=project.pk).first()
+    return Item.objects.filter(pk=prediction.item_id).values_list("key", flat=True).first() if prediction else None
+
+
+def _before(request: HttpRequest) -> int | None:
+    text = request.GET.get("before", "")
+    if not text:
+        return None
+    if not text.isdecimal() or not text.isascii() or len(text) > 18:
+        raise invalid("/before", "invalid", _("This is not an address that was given out."))
+    return int(text)

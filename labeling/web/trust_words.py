@@ -1,0 +1,329 @@
+"""The words and numbers of the page "Confirmation rates": a rate never stands without its range, its count and its population."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from django.utils import formats
+from django.utils.translation import gettext as _
+
+from labeling.templatetags.interface import THIN_SPACE, percent, thin
+from labeling.trust.asking import Window
+from labeling.trust.changes import Change
+from labeling.trust.figures import (
+    CLOPPER_PEARSON,
+    CONFIDENCE_SEQUENCE,
+    HORVITZ_THOMPSON,
+    WEIGHTED,
+    Rate,
+    Sums,
+)
+
+FEWEST = 10
+
+# Rate, colour: the five numbers at the top, in their order.
+STATS = (
+    ("review_rate", "review"),
+    ("confirmation_rate", "confirm"),
+    ("automation_rate", "ghost"),
+    ("fallback_rate", "ghost"),
+    ("auto_error_upper", "ink"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Whisker:
+    """A rate on a line from 0 to 100 %, or to `scale`: places in percent of the width."""
+
+    low: str
+    high: str
+    dot: str
+    limit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """One number at the top of the page."""
+
+    name: str
+    css: str
+    title: str
+    prefix: str
+    value: str
+    note: str
+    range: str
+    of: tuple[str, ...]
+    whisker: Whisker | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a number is made of, and what it does not say."""
+
+    title: str
+    sentence: str
+    rows: tuple[tuple[str, str], ...]
+    warning: str
+    warning_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A rate in a table."""
+
+    value: str
+    range: str
+    of: str
+
+
+def rate_text(value: float) -> str:
+    """9.8 %; never 0 or 100 % for what is not."""
+    if 0.0 < value < 0.001:
+        return f"<{THIN_SPACE}0.1{THIN_SPACE}%"
+    if 0.999 < value < 1.0:
+        return f">{THIN_SPACE}99.9{THIN_SPACE}%"
+    return percent(value, 1)
+
+
+def bounds(low: float, high: float) -> tuple[str, str]:
+    """Range ends in percent without the sign, rounded outwards: a bound is never rounded towards the good side."""
+    return f"{math.floor(low * 1000 + 1e-9) / 10:.1f}", f"{math.ceil(high * 1000 - 1e-9) / 10:.1f}"
+
+
+def at_most(value: float) -> str:
+    """An upper bound, rounded up; below 1 % with two digits."""
+    digits = 2 if value < 0.01 else 1
+    factor = 10 ** (digits + 2)
+    return f"{math.ceil(value * factor - 1e-9) / factor * 100:.{digits}f}{THIN_SPACE}%"
+
+
+def range_text(rate: Rate) -> str:
+    """9.3 % to 10.3 %."""
+    if rate.low is None or rate.high is None:
+        return ""
+    low, high = bounds(rate.low, rate.high)
+    return _("%(low)s to %(high)s") % {"low": f"{low}{THIN_SPACE}%", "high": f"{high}{THIN_SPACE}%"}
+
+
+def cell(rate: Rate | None) -> Cell:
+    """A rate as a table shows it."""
+    if rate is None or rate.value is None or rate.low is None or rate.high is None:
+        return Cell("–", "", "")
+    low, high = bounds(rate.low, rate.high)
+    of = _("of %(n)s") % {"n": thin(rate.n)} if rate.n else ""
+    value = rate_text(rate.value) if rate.n >= FEWEST or not rate.n else _("too few to say")
+    return Cell(value, f"{low} – {high}", of)
+
+
+def days_text(window: Window, zone: ZoneInfo) -> str:
+    """14–20 Nov; with the year where it is not this page's only one; with hours where the window has them."""
+    if not window.whole_days:
+        last = window.end.astimezone(zone)
+        first = window.start.astimezone(zone)
+        return f"{formats.date_format(first, 'j M H:i')} – {formats.date_format(last, 'j M H:i')}"
+    first_day, last_day = window.first, window.last
+    if first_day == last_day:
+        return formats.date_format(first_day, "j M Y")
+    if first_day.year != last_day.year:
+        return f"{formats.date_format(first_day, 'j M Y')} – {formats.date_format(last_day, 'j M Y')}"
+    if first_day.month == last_day.month:
+        return f"{first_day.day}–{formats.date_format(last_day, 'j M Y')}"
+    return f"{formats.date_format(first_day, 'j M')} – {formats.date_format(last_day, 'j M Y')}"
+
+
+def titles() -> dict[str, str]:
+    """What the interface calls a rate."""
+    return {
+        "review_rate": _("Sent to people before use"),
+        "confirmation_rate": _("Confirmed unchanged, of those reviewed"),
+        "automation_rate": _("Automatic"),
+        "fallback_rate": _("Fallback"),
+        "auto_error_upper": _("Wrong among automatic"),
+        "auto_error_rate": _("Wrong among automatic"),
+        "model_error_rate": _("Model error"),
+        "served_error_rate": _("Wrong after serving"),
+        "reject_rate": _("Cannot be labelled"),
+    }
+
+
+def stats_of(rates: Mapping[str, Rate], *, days: str, epoch_since: str, alpha: float) -> list[Stat]:
+    """The five numbers."""
+    found = []
+    for name, css in STATS:
+        if name == "auto_error_upper":
+            found.append(_upper_stat(rates, css, epoch_since, alpha))
+        else:
+            found.append(_share_stat(rates[name], name, css, days))
+    return found
+
+
+def _share_stat(rate: Rate, name: str, css: str, days: str) -> Stat:
+    below, remark = {
+        "review_rate": (_("%(count)s of %(n)s predictions"), _("falling is good")),
+        "confirmation_rate": (_("%(count)s of %(n)s reviewed"), _("reviewed items only")),
+        "automation_rate": (_("%(count)s of %(n)s predictions"), _("used at once")),
+        "fallback_rate": (_("%(count)s of %(n)s predictions"), _("too unsure to suggest")),
+    }[name]
+    title = _("Confirmed unchanged") if name == "confirmation_rate" else titles()[name]
+    if rate.value is None:
+        return Stat(name, css, title, "", "", _("none yet"), "", (days,), None)
+    few = rate.n < FEWEST
+    return Stat(
+        name=name,
+        css=css,
+        title=title,
+        prefix="",
+        value="" if few else rate_text(rate.value),
+        note=_("too few to say") if few else "",
+        range=range_text(rate),
+        of=(below % {"count": thin(rate.count), "n": thin(rate.n)}, f"{days}, {remark}"),
+        whisker=_whisker(rate, 1.0),
+    )
+
+
+def _upper_stat(rates: Mapping[str, Rate], css: str, since: str, alpha: float) -> Stat:
+    """The only number that is a promise: an upper bound, not an estimate."""
+    upper, title = rates["auto_error_upper"], titles()["auto_error_upper"]
+    if upper.value is None:
+        return Stat("auto_error_upper", css, title, "", "", _told(upper), "", (since,), None)
+    checks = _("%(count)s of %(n)s blind checks") % {"count": thin(upper.count), "n": thin(upper.n)}
+    limit = _("limit %(alpha)s, true at every look") % {"alpha": percent(alpha, 1 if alpha * 100 % 1 else 0)}
+    return Stat(
+        "auto_error_upper",
+        css,
+        title,
+        _("at most"),
+        at_most(upper.value),
+        "",
+        limit,
+        (checks, since),
+        _whisker(upper, max(3 * alpha, 1.1 * upper.value), limit=alpha, dot=upper.count / upper.n),
+    )
+
+
+def _whisker(rate: Rate, scale: float, *, limit: float = 0.0, dot: float | None = None) -> Whisker:
+    def place(value: float | None) -> str:
+        return f"{100 * min(1.0, max(0.0, (value or 0.0) / scale)):.4g}%"
+
+    return Whisker(
+        place(rate.low),
+        place(rate.high),
+        place(rate.value if dot is None else dot),
+        place(limit) if limit else "",
+    )
+
+
+def _told(rate: Rate) -> str:
+    """Why there is no number."""
+    return (
+        _("not audited: nothing can be said")
+        if rate.note.startswith("not audited")
+        else _("nothing was automatic")
+    )
+
+
+def explain(name: str, rate: Rate, counts: Sums, *, days: str) -> Explanation:
+    """The strip that opens beneath a number."""
+    numbers = {"count": thin(rate.count), "n": thin(rate.n), "days": days}
+    sentence, above, below, who, warning, text = _explanations(counts)[name]
+    rows = (
+        (_("Above"), above % numbers),
+        (_("Below"), below % numbers),
+        (_("Who counts"), who),
+        (_("Range"), _method(rate)),
+    )
+    return Explanation(titles()[name], sentence % numbers, rows, warning, text)
+
+
+def _explanations(counts: Sums) -> dict[str, tuple[str, str, str, str, str, str]]:
+    routed = _("every prediction that came in; those of items that people had labelled before are left out")
+    skipped = {"skipped": thin(counts.skipped)}
+    return {
+        "review_rate": (
+            _("Of %(n)s predictions (%(days)s), %(count)s went to a person before anything was used."),
+            _("%(count)s sent to review"),
+            _("%(n)s predictions"),
+            routed,
+            _("Do not read it as quality."),
+            _(
+                "It says how much people still do. Falling is good as long as what is automatic is right: see wrong among automatic."
+            ),
+        ),
+        "confirmation_rate": (
+            _(
+                "Of %(n)s predictions (%(days)s) that went to a person and are finished, %(count)s were accepted exactly as the model gave them."
+            ),
+            _("%(count)s confirmed"),
+            _("%(n)s confirmed or corrected"),
+            _(
+                "reviewed predictions only, counted on the day they came in. Skipped (%(skipped)s), test items and blind checks are left out."
+            )
+            % skipped,
+            _("Do not read it as accuracy."),
+            _(
+                "People see what the model is unsure of. When more becomes automatic, the easy items leave and this falls, although the model is the same; and it does not move when automatic results get worse."
+            ),
+        ),
+        "automation_rate": (
+            _("Of %(n)s predictions (%(days)s), %(count)s were used without a person."),
+            _("%(count)s automatic"),
+            _("%(n)s predictions"),
+            routed,
+            _("Do not read it as success."),
+            _(
+                "A policy can make everything automatic. Whether that was right is told by blind checks alone."
+            ),
+        ),
+        "fallback_rate": (
+            _("Of %(n)s predictions (%(days)s), %(count)s were too unsure to suggest anything."),
+            _("%(count)s to the fallback"),
+            _("%(n)s predictions"),
+            routed,
+            _("Review, automatic and fallback add up to all."),
+            _("What the fallback does, a person without a suggestion or a fixed answer, is in the policy."),
+        ),
+        "auto_error_upper": (
+            _(
+                "Of %(n)s automatic results that were checked blind since the epoch began, %(count)s were wrong."
+            ),
+            _("%(count)s wrong, or could not be told"),
+            _("%(n)s blind checks"),
+            _("automatic results drawn at random before anybody had seen them"),
+            _("An upper bound, not an estimate."),
+            _("It holds at every look, also when nothing has been proven yet; it falls as checks come in."),
+        ),
+    }
+
+
+def _method(rate: Rate) -> str:
+    return {
+        CONFIDENCE_SEQUENCE: _("95 %, beta-binomial confidence sequence: looking often does not spoil it."),
+        CLOPPER_PEARSON: _(
+            "95 %, Clopper–Pearson, for this stretch of time: it describes and decides nothing."
+        ),
+        HORVITZ_THOMPSON: _("± 1.96 standard errors, weighted: it describes and decides nothing."),
+        WEIGHTED: _("95 %, from blind checks, at every look."),
+    }.get(rate.method, _("none: nothing is counted yet."))
+
+
+def change_text(change: Change) -> str:
+    """What changed, in a sentence or two."""
+    if change.is_model:
+        return _("Model %(name)s: first prediction") % {"name": change.model}
+    before, parts = change.before, []
+    if change.new_policy:
+        policy = _("Policy v%(number)d") % {"number": change.policy_number}
+        parts.append(f"{policy}: {change.note}" if change.note else policy)
+    if change.new_epoch:
+        parts.append(
+            _("Epoch %(epoch)d begins at level %(level)d") % {"epoch": change.epoch, "level": change.level}
+        )
+    elif change.new_level and before:
+        parts.append(_("Level %(before)d to %(after)d") % {"before": before.level, "after": change.level})
+    if before and before.audit_rate != change.audit_rate:
+        rates = {"before": percent(before.audit_rate), "after": percent(change.audit_rate)}
+        parts.append(_("Blind checks %(before)s to %(after)s") % rates)
+    if not change.new_policy and change.reason:
+        parts.append(change.reason)
+    return ". ".join(parts)

@@ -1,0 +1,82 @@
+"""The site map of the pages."""
+
+from typing import Any
+
+from django.urls import include, path
+
+from labeling.web import account, datasets, history, home, items, media, models, people, policy, projects, review, trust
+
+
+def _area(name: str, *patterns: Any) -> Any:
+    return include((list(patterns), name))
+
+
+_project = [
+    path(
+        "",
+        _area(
+            "project",
+            path("", projects.overview, name="detail"),
+            path("guidelines/", projects.guidelines, name="guidelines"),
+            path("settings/", projects.settings, name="settings"),
+        ),
+    ),
+    path("media/<str:signed>/", media.show, name="media"),
+    path(
+        "review/",
+        _area("queue", path("", review.review, name="any"), path("<slug:queue>/", review.review, name="detail")),
+    ),
+    path(
+        "tasks/",
+        _area(
+            "task",
+            path("more/", review.more, name="more"),
+            path("heartbeat/", review.heartbeat, name="heartbeat"),
+            path("release/", review.release, name="release"),
+            path("undo/", review.undo, name="undo"),
+            path("<int:task_id>/", review.task, name="detail"),
+            path("<int:task_id>/decide/", review.decide, name="decide"),
+            path("<int:task_id>/skip/", review.skip, name="skip"),
+        ),
+    ),
+    path("trust/", include((trust.urlpatterns, "trust"))),
+    path("autonomy/", _area("autonomy", path("", policy.autonomy, name="overview"))),
+    path("policy/", _area("policy", path("", policy.detail, name="detail"))),
+    path("models/", _area("model", path("", models.overview, name="list"))),
+    path(
+        "items/",
+        _area("item", path("", items.overview, name="list"), path("<path:item_id>/", items.detail, name="detail")),
+    ),
+    path(
+        "datasets/",
+        _area(
+            "dataset", path("", datasets.overview, name="list"), path("publish/", datasets.publish, name="publish")
+        ),
+    ),
+    path(
+        "people/",
+        _area(
+            "people",
+            path("", people.overview, name="list"),
+            path("keys/", people.create_key, name="create-key"),
+            path("keys/<int:key_id>/revoke/", people.revoke_key, name="revoke-key"),
+        ),
+    ),
+    path("audit/", _area("history", path("", history.overview, name="list"))),
+]
+
+urlpatterns = [
+    path("", home.overview, name="home"),
+    path("keys/", home.keys, name="keys"),
+    path(
+        "account/",
+        _area(
+            "account",
+            path("", account.detail, name="detail"),
+            path("sign-in/", account.SignIn.as_view(), name="sign-in"),
+            path("sign-out/", account.SignOut.as_view(), name="sign-out"),
+        ),
+    ),
+    path("projects/new/", projects.create, name="project-new"),
+    path("projects/<slug:slug>/", include(_project)),
+]

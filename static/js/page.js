@@ -1,0 +1,88 @@
+// What every page needs: single keys, dialogs filled by htmx, copying, the current tab in view.
+//
+// Keys: a control names its key in data-key and shows it on a chip; there are no secret keys. They are quiet while somebody
+// types, in dialogs, with Alt or AltGr (so German, French and Spanish layouts work), and when switched off in the account.
+// Backspace and Space are the browser's.
+
+const OFF = "reviewapp.single-keys";
+const TYPED = "input:not([type=radio], [type=checkbox], [type=submit], [type=button]), textarea, select, [contenteditable]";
+
+export const isTyping = (target) => target instanceof Element && target.closest(TYPED) !== null;
+
+export const areLettersOff = () => localStorage.getItem(OFF) === "off";
+
+export function switchLetters(on) {
+  if (on) localStorage.removeItem(OFF);
+  else localStorage.setItem(OFF, "off");
+}
+
+/** What was pressed: "s", "?", "3", "shift+3", "enter", "mod+enter", "tab" ... or null when it is none of our business. */
+export function keyOf(event) {
+  if (event.isComposing || event.altKey || event.getModifierState("AltGraph")) return null;
+  if (event.ctrlKey || event.metaKey) {
+    const key = event.key.toLowerCase();
+    return ["enter", "z"].includes(key) && !event.shiftKey ? `mod+${key}` : null;
+  }
+  const digit = /^Digit(\d)$/.exec(event.code); // by position: on some layouts a digit needs Shift
+  if (digit) return event.shiftKey ? `shift+${digit[1]}` : digit[1];
+  if (/^[0-9]$/.test(event.key)) return event.key; // the number pad
+  const key = event.key.toLowerCase();
+  return event.shiftKey && (key === "tab" || key === "enter") ? `shift+${key}` : key;
+}
+
+/** Calls `act(key, event, typing)` for every key press that may mean something. A held key does not repeat. */
+export function onKey(act) {
+  document.addEventListener("keydown", (event) => {
+    const key = keyOf(event);
+    if (key === null || document.querySelector("dialog[open]")) return;
+    const typing = isTyping(event.target);
+    if (event.repeat && !typing && !["tab", "shift+tab", "j", "k"].includes(key)) {
+      if (key === "enter") event.preventDefault();
+      return;
+    }
+    if (!typing && key.length === 1 && !/[0-9]/.test(key) && areLettersOff()) return;
+    act(key, event, typing);
+  });
+}
+
+/** Clicks the visible control that carries this key, inside `scope`. Says whether there was one. */
+export function press(scope, key) {
+  for (const control of scope.querySelectorAll("[data-key]")) {
+    if (!control.dataset.key.split(" ").includes(key) || control.disabled || !control.checkVisibility()) continue;
+    flash(control);
+    control.click();
+    return true;
+  }
+  return false;
+}
+
+/** Sinks the chip of a control for a moment. */
+export function flash(control) {
+  const chip = control.querySelector(".key");
+  if (!chip) return;
+  chip.classList.add("key-pressed");
+  setTimeout(() => chip.classList.remove("key-pressed"), 120);
+}
+
+const dialog = document.getElementById("dialog");
+
+export function startPage() {
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id === "dialog-content") dialog.showModal();
+  });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog || event.target.closest("[data-close]")) dialog.close();
+  });
+  document.addEventListener("click", copy);
+  document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+}
+
+async function copy(event) {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const source = document.getElementById(button.dataset.copy);
+  await navigator.clipboard.writeText(source.value ?? source.textContent);
+  const label = button.textContent;
+  button.textContent = button.dataset.copied;
+  setTimeout(() => (button.textContent = label), 1500);
+}

@@ -32,4 +32,5 @@ urlpatterns = [
     path("metrics", health.metrics),
     path("api/v1/", include(("labeling.api.v1.urls", "api"))),
     path("admin/", admin.site.urls),
+    path("", include("labeling.web.urls")),
 ]

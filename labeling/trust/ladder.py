@@ -40,7 +40,6 @@ from labeling.trust.levels import (
     tabulate,
 )
 from labeling.trust.scope import (
-    LEAST_AUDITS_PER_DAY,
     AutonomyPolicy,
     Mode,
     ReviewerEvidence,
@@ -78,6 +77,7 @@ __all__ = [
 ]
 
 CLIMB_AUDIT_RATE: Final = 0.20
+LEAST_AUDITS_PER_DAY: Final = 20
 RATE_TOLERANCE: Final = 1.25
 """An audit rate within this factor of what the rule asks for is kept: each change opens a policy period."""
 

@@ -15,7 +15,6 @@ from labeling.trust.evidence import upper_bound_below
 from labeling.trust.levels import Level
 from labeling.trust.rates import alpha_effective
 
-LEAST_AUDITS_PER_DAY: Final = 20
 SENTINEL_DELTA: Final = 0.2
 """Share of delta that the bound on wrongly accepted sentinels spends; promotions get the rest."""
 
@@ -53,10 +52,12 @@ class AutonomyPolicy:
                 raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)!r}")
         if self.mode != Mode.OFF and self.audit_rate == 0.0:
             raise ValueError("audit_rate must be above 0 unless autonomy is off: nothing could be certified")
-        if self.assumed_false_accept is not None and not 0.0 <= self.assumed_false_accept < 1.0:
-            raise ValueError(f"assumed_false_accept must lie in [0, 1), got {self.assumed_false_accept!r}")
-        if self.audits_per_day_max < LEAST_AUDITS_PER_DAY:
-            raise ValueError(f"audits_per_day_max must be at least {LEAST_AUDITS_PER_DAY}")
+        if self.assumed_false_accept is not None and not 0.0 <= self.assumed_false_accept <= 1.0:
+            raise ValueError(
+                f"assumed_false_accept must lie between 0 and 1, got {self.assumed_false_accept!r}"
+            )
+        if self.audits_per_day_max < 0:
+            raise ValueError(f"audits_per_day_max must not be negative, got {self.audits_per_day_max!r}")
         if min(self.min_interval, self.audit_interval) < timedelta(0):
             raise ValueError("intervals must not be negative")
         if not (self.detector_threshold > 1.0 and math.isfinite(self.detector_threshold)):

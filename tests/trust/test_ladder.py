@@ -327,7 +327,7 @@ class TestAuditRate:
         for wanted, volume, most in zip(
             rng.uniform(1e-6, 1.0, 10_000).tolist(),
             [0, *np.round(10 ** rng.uniform(0, 12, 9_999)).tolist()],
-            rng.uniform(20, 1e6, 10_000).tolist(),
+            rng.uniform(0, 1e6, 10_000).tolist(),
             strict=True,
         ):
             rate = audit_rate_in_force(wanted, volume, most)
@@ -462,8 +462,8 @@ class TestStoring:
             {"audit_rate": 1.5},
             {"audit_rate": 0.0},
             {"operator_cap": -0.1},
-            {"assumed_false_accept": 1.0},
-            {"audits_per_day_max": 19},
+            {"assumed_false_accept": 1.1},
+            {"audits_per_day_max": -1},
             {"min_interval": -DAY},
             {"detector_threshold": 1.0},
         ],

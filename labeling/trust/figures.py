@@ -5,30 +5,42 @@ confidence bucket. Shares add the strata up. Error rates weight them, because in
 of being checked and across strata it had not (design: trust.md section 1).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from operator import add
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import special
+from labeling.trust.ranges import (
+    CLOPPER_PEARSON,
+    CONFIDENCE_SEQUENCE,
+    HORVITZ_THOMPSON,
+    NOT_FOR_DECISIONS,
+    WEIGHTED,
+    Draft,
+    Group,
+    Rate,
+    finish,
+    upper_end,
+)
+from labeling.trust.rates import corrected_rate, ht_rate
 
-from labeling.trust.rates import confidence_sequences, corrected_rate, ht_rate, weighted_bounds
+__all__ = [
+    "CLOPPER_PEARSON",
+    "CONFIDENCE_SEQUENCE",
+    "HORVITZ_THOMPSON",
+    "NOT_FOR_DECISIONS",
+    "POPULATIONS",
+    "WEIGHTED",
+    "KnownItems",
+    "Rate",
+    "Stratum",
+    "Sums",
+    "one_rate",
+    "rates_of",
+    "shares_of_one",
+]
 
-__all__ = ["NOT_FOR_DECISIONS", "POPULATIONS", "KnownItems", "Rate", "Stratum", "Sums", "rates_of"]
-
-DELTA = 0.05
-NOT_FOR_DECISIONS = "describes this stretch of time; not for decisions"
 UNCOVERED_MAX = 0.05
-NORMAL_FROM_ERRORS = 30
-_Z = 1.959963984540054
-
-CONFIDENCE_SEQUENCE = "confidence_sequence"
-CLOPPER_PEARSON = "clopper_pearson"
-HORVITZ_THOMPSON = "horvitz_thompson"
-WEIGHTED = "weighted_e_process"
-NONE = "none"
 
 
 class Sums(NamedTuple):
@@ -72,32 +84,6 @@ class KnownItems(NamedTuple):
     changed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A rate with its range: `count` of `n`, and of whom. `value` is empty when nobody can say; `note` then tells why."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    count: int
-    population: str
-    method: str
-    note: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
-            "n": self.n,
-            "count": self.count,
-            "population": self.population,
-            "method": self.method,
-            **({"note": self.note} if self.note else {}),
-        }
-
-
 _ROUTED = "all predictions routed"
 _REVIEWED = "reviewed predictions that people finished"
 _FINISHED = "items that people finished: reviews and labels without a suggestion"
@@ -138,68 +124,30 @@ def rates_of(
     known_items: KnownItems | None = None,
 ) -> list[dict[str, Rate]]:
     """The rates of each point. `anchored`: the points begin where looking began (start of the history, of a period or of an
-    epoch), so confidence sequences hold; otherwise fixed-size intervals, which describe and decide nothing.
+    epoch), so ranges that hold at every look do; otherwise ranges describe their stretch of time and decide nothing.
     """
     drafts = [_drafts(point, known_items or KnownItems()) for point in points]
-    asked = [draft.uniform for point in drafts for draft in point.values() if draft.uniform]
-    lows, highs = _ranges(asked, anchored=anchored)
-    ranges = iter(zip(lows, highs, strict=True))
-    method = CONFIDENCE_SEQUENCE if anchored else CLOPPER_PEARSON
-    return [
-        {
-            name: draft.finish(name, next(ranges) if draft.uniform else None, method)
-            for name, draft in point.items()
-        }
-        for point in drafts
-    ]
+    rates = iter(
+        finish([(POPULATIONS[name], d) for point in drafts for name, d in point.items()], anchored=anchored)
+    )
+    return [{name: next(rates) for name in point} for point in drafts]
 
 
 def one_rate(n: int, count: int, population: str, *, anchored: bool) -> Rate:
     """A plain share `count` / `n` with its range."""
-    lows, highs = _ranges([(n, count)], anchored=anchored)
-    method = CONFIDENCE_SEQUENCE if anchored else CLOPPER_PEARSON
-    draft = _share(n, count)
-    return draft.finish("", (lows[0], highs[0]) if draft.uniform else None, method, population=population)
+    return finish([(population, _share(n, count))], anchored=anchored)[0]
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """A rate before its range: either of `n` labelled alike (`uniform`), or with a range worked out by weighting."""
-
-    value: float | None
-    n: int
-    count: int
-    uniform: tuple[int, int] | None = None
-    weighted: tuple[float, float, str] | None = None
-    scale: tuple[float, float] = (1.0, 0.0)
-    note: str = ""
-
-    def finish(
-        self, name: str, found: tuple[float, float] | None, method: str, *, population: str = ""
-    ) -> Rate:
-        population = population or POPULATIONS[name]
-        if self.value is None:
-            return Rate(None, None, None, self.n, self.count, population, NONE, self.note)
-        if found is not None:
-            low, high = found
-        else:
-            low, high, method = self.weighted or (0.0, 1.0, NONE)
-        factor, rest = self.scale
-        low, high = min(low * factor, self.value), max(high * factor + rest, self.value)
-        notes = [self.note, NOT_FOR_DECISIONS if method in (CLOPPER_PEARSON, HORVITZ_THOMPSON) else ""]
-        note = "; ".join(filter(None, notes))
-        return Rate(self.value, max(0.0, low), min(1.0, high), self.n, self.count, population, method, note)
-
-
-def _drafts(strata: Sequence[Stratum], known_items: KnownItems) -> dict[str, _Draft]:
+def _drafts(strata: Sequence[Stratum], known_items: KnownItems) -> dict[str, Draft]:
     sums = _added(strata)
-    drafts = {}
-    for name, (above, below, _) in _SHARES.items():
-        drafts[name] = _share(_counted(sums, below), _counted(sums, above))
+    drafts = {
+        name: _share(_counted(sums, below), _counted(sums, above))
+        for name, (above, below, _) in _SHARES.items()
+    }
     if sums.total > 0:
         shares = shares_of_one([drafts[name].count for name in _ROUTES])
         drafts |= {
-            name: replace(drafts[name], value=share) for name, share in zip(_ROUTES, shares, strict=True)
+            name: replace(drafts[name], value=value) for name, value in zip(_ROUTES, shares, strict=True)
         }
     auto = _auto_error(strata)
     drafts["auto_error_rate"] = auto
@@ -222,22 +170,6 @@ def shares_of_one(counts: Sequence[int]) -> list[float]:
     return [first, second, third]
 
 
-def clopper_pearsons(n: NDArray[np.float64], s: NDArray[np.float64], delta: float = DELTA) -> tuple[Any, Any]:
-    """`rates.clopper_pearson` for arrays: quantiles of beta distributions at delta / 2."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        low = np.where(s == 0, 0.0, special.betaincinv(np.maximum(s, 1), n - s + 1, delta / 2))
-        high = np.where(s == n, 1.0, special.betainccinv(s + 1, np.maximum(n - s, 1), delta / 2))
-    return low, high
-
-
-def _ranges(asked: Sequence[tuple[int, int]], *, anchored: bool) -> tuple[list[float], list[float]]:
-    if not asked:
-        return [], []
-    n, s = np.asarray(asked, dtype=np.float64).T
-    low, high = confidence_sequences(n, s, DELTA) if anchored else clopper_pearsons(n, s)
-    return low.tolist(), high.tolist()
-
-
 def _added(strata: Sequence[Stratum]) -> Sums:
     total = Sums()
     for stratum in strata:
@@ -249,11 +181,11 @@ def _counted(sums: Sums, names: tuple[str, ...]) -> int:
     return sum(getattr(sums, name) for name in names)
 
 
-def _share(n: int, count: int) -> _Draft:
+def _share(n: int, count: int) -> Draft:
     if n <= 0:
-        return _Draft(None, 0, 0)
+        return Draft(None)
     count = min(count, n)
-    return _Draft(count / n, n, count, uniform=(n, count))
+    return Draft(count / n, n, count, (Group(1.0, 1.0, n, count),))
 
 
 class _Labelled(NamedTuple):
@@ -290,68 +222,60 @@ def _weighted_rate(cells: Sequence[_Labelled]) -> tuple[float, float]:
     return ht_rate([c.total for c in cells], [c.labelled for c in cells], [c.wrong for c in cells])
 
 
-def _auto_error(strata: Sequence[Stratum]) -> _Draft:
+def _auto_error(strata: Sequence[Stratum]) -> Draft:
     """sum_h N_h s_h / n_h / sum_h N_h over automatic decisions; h = policy period (x bucket where the strata have one)."""
     cells = _labelled(strata, "auto")
     if not cells:
-        return _Draft(None, 0, 0, note="nothing was automatic")
-    n, wrong = sum(c.labelled for c in cells), sum(c.wrong for c in cells)
-    if n == 0:
-        return _Draft(None, 0, 0, note="not audited: no blind check is finished, so nothing can be said")
+        return Draft(None, note="nothing was automatic")
+    if not any(c.labelled for c in cells):
+        return Draft(None, note="not audited: no blind check is finished, so nothing can be said")
     covered = _covered(cells)
     rate, variance = _weighted_rate(covered)
-    return _Draft(rate, n, wrong, note=_left_out(cells, covered), **_range_of(covered, rate, variance))
+    n, wrong = sum(c.labelled for c in covered), sum(c.wrong for c in covered)
+    groups = _groups(covered, sum(c.total for c in covered))
+    return Draft(rate, n, wrong, groups, variance, note=_left_out(cells, covered))
 
 
-def _model_error(strata: Sequence[Stratum], sums: Sums, auto: _Draft) -> _Draft:
+def _model_error(strata: Sequence[Stratum], sums: Sums, auto: Draft) -> Draft:
     """The same sum over automatic (blind checks), reviewed (corrections) and fallback decisions (labels without suggestion)."""
-    cells: list[_Labelled] = []
+    routes = [_labelled(strata, route) for route in ("auto", "review", "fallback")]
+    routes = [cells for cells in routes if any(c.labelled for c in cells)]
+    total = sum(c.total for cells in routes for c in cells)
+    known = min(1.0, total / sums.total) if sums.total else 0.0
+    if 1.0 - known > UNCOVERED_MAX:
+        return Draft(None, note=_unlabelled(sums, auto))
     rate = variance = 0.0
-    covered = 0
-    for route in ("auto", "review", "fallback"):
-        own = _labelled(strata, route)
-        total = sum(c.total for c in own)
-        if total == 0 or not any(c.labelled for c in own):
-            continue
-        own_rate, own_variance = _weighted_rate(_covered(own))
-        rate, variance = rate + total * own_rate, variance + total * total * own_variance
-        covered += total
-        cells += _covered(own)
-    n, wrong = sum(c.labelled for c in cells), sum(c.wrong for c in cells)
-    known = min(1.0, covered / sums.total) if sums.total else 0.0
-    if not covered or 1.0 - known > UNCOVERED_MAX:
-        return _Draft(None, 0, 0, note=_unlabelled(sums, auto))
-    note = (
-        ""
-        if known == 1.0
-        else f"{1 - known:.1%} of the predictions took a route without any label; the range allows for them"
-    )
-    parts = _range_of(cells, rate / covered, variance / covered**2)
-    return _Draft(rate / covered, n, wrong, note=note, scale=(known, 1.0 - known), **parts)
+    groups: tuple[Group, ...] = ()
+    for cells in routes:
+        own_rate, own_variance = _weighted_rate(_covered(cells))
+        share = sum(c.total for c in cells) / total
+        rate, variance = rate + share * own_rate, variance + share * share * own_variance
+        groups += _groups(_covered(cells), total)
+    n, wrong = sum(group.n for group in groups), sum(group.wrong for group in groups)
+    missing = f"{1 - known:.1%} of the predictions took a route without any label; the range allows for them"
+    note = missing if known < 1.0 else ""
+    return Draft(rate, n, wrong, groups, variance, factor=known, rest=1.0 - known, note=note)
 
 
-def _served_error(sums: Sums, auto: _Draft, known_items: KnownItems, *, audited_repaired: bool) -> _Draft:
+def _served_error(sums: Sums, auto: Draft, known_items: KnownItems, *, audited_repaired: bool) -> Draft:
     """(auto share x auto error + reviewed share x what reviewers let through or break) / all; a person's label without a
     suggestion counts as right. With `audited_repaired`, wrong results that a blind check found do not count any more.
     """
     if sums.total <= 0:
-        return _Draft(None, 0, 0)
+        return Draft(None)
+    if sums.auto and auto.value is None:
+        return Draft(None, note=auto.note)
     unknown = (sums.fallback - sums.fallback_manual) / sums.total
-    if (sums.auto and auto.value is None) or unknown > UNCOVERED_MAX:
-        why = (
-            auto.note
-            if sums.auto and auto.value is None
-            else "what a constant or rule answers is not checked"
-        )
-        return _Draft(None, 0, 0, note=why)
+    if unknown > UNCOVERED_MAX:
+        return Draft(None, note="what a constant or rule answers is not checked")
     repaired = min(sums.audit_done, sums.auto) if audited_repaired else 0
     share = (sums.auto - repaired) / sums.total
     residual, residual_high, note = _reviewers_residual(sums, known_items)
-    value = share * (auto.value or 0.0) + residual
-    if auto.value is None:
-        exact = (residual, residual_high + unknown, NONE)
-        return _Draft(value, 0, 0, weighted=exact, note=note)
-    return replace(auto, value=value, scale=(share, residual_high + unknown), note=note)
+    rest = residual_high + unknown
+    if auto.value is None or share == 0.0:
+        return Draft(residual, rest=rest, note=note)
+    value = share * auto.value + residual
+    return replace(auto, value=value, factor=share, rest=rest, note=note)
 
 
 def _reviewers_residual(sums: Sums, known_items: KnownItems) -> tuple[float, float, str]:
@@ -368,29 +292,23 @@ def _reviewers_residual(sums: Sums, known_items: KnownItems) -> tuple[float, flo
         return 0.0, share, "reviewers did no better than chance on test items"
     wrong = corrected_rate(sums.corrected / reviewed, accepted, changed)
     value = share * (wrong * accepted + (1 - wrong) * changed)
-    pairs = [(known_items.sentinels, known_items.missed), (known_items.gold, known_items.changed)]
-    _, (accepted_high, changed_high) = _ranges(pairs, anchored=True)
-    high = share * (wrong * accepted_high + (1 - wrong) * (changed_high if known_items.gold else 0.0))
-    return value, max(value, high), ""
+    accepted_high = upper_end(known_items.sentinels, known_items.missed)
+    changed_high = upper_end(known_items.gold, known_items.changed) if known_items.gold else 0.0
+    return value, max(value, share * (wrong * accepted_high + (1 - wrong) * changed_high)), ""
 
 
-def _range_of(cells: Sequence[_Labelled], rate: float, variance: float) -> Mapping[str, Any]:
-    """How the range is found: labelled at one chance, by the counts alone; else by weights.
-
-    The normal range under-covers with few errors, so it is used from 30 errors on and says what it is.
-    """
-    n, wrong = sum(c.labelled for c in cells), sum(c.wrong for c in cells)
-    chances = {c.chance for c in cells}
-    if len(chances) == 1:
-        return {"uniform": (n, wrong)}
-    if wrong >= NORMAL_FROM_ERRORS:
-        half = _Z * variance**0.5
-        return {"weighted": (rate - half, rate + half, HORVITZ_THOMPSON)}
-    least = min(chances)
-    low, high = weighted_bounds(
-        [(least / c.chance if c.chance else 1.0, c.labelled, c.wrong) for c in cells], 0.025, 0.025
+def _groups(cells: Sequence[_Labelled], total: int) -> tuple[Group, ...]:
+    """Cells of one route added up by their chance of being labelled; weights are shares of `total`."""
+    chances = sorted({c.chance for c in cells})
+    return tuple(
+        Group(
+            sum(c.total for c in cells if c.chance == chance) / total,
+            chance,
+            sum(c.labelled for c in cells if c.chance == chance),
+            sum(c.wrong for c in cells if c.chance == chance),
+        )
+        for chance in chances
     )
-    return {"weighted": (low, high, WEIGHTED)}
 
 
 def _covered(cells: Sequence[_Labelled]) -> list[_Labelled]:
@@ -407,7 +325,7 @@ def _left_out(cells: Sequence[_Labelled], covered: Sequence[_Labelled]) -> str:
     )
 
 
-def _unlabelled(sums: Sums, auto: _Draft) -> str:
+def _unlabelled(sums: Sums, auto: Draft) -> str:
     if not sums.total:
         return ""
     if sums.auto and auto.value is None:

@@ -6,7 +6,7 @@ on days, not on predictions. Call `services.ensure_folded` first.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,9 +30,9 @@ from labeling.trust.figures import (
 )
 from labeling.trust.rates import weighted_bounds
 from labeling.trust.rows import Line, PeriodRow, ReviewerLine
-from labeling.trust.timegrid import day_of, day_start
+from labeling.trust.timegrid import day_of, day_start, week_of
 
-__all__ = ["Autonomy", "Point", "TrustReport", "get_trust_report"]
+__all__ = ["Autonomy", "Latest", "Point", "TrustReport", "get_trust_report", "latest_of", "weeks_of"]
 
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 _OWN_REVIEWS = "reviews that this person finished"
@@ -69,7 +69,8 @@ class Autonomy:
 
 @dataclass(frozen=True, slots=True)
 class TrustReport:
-    """An answer. `totals` are the rates over the whole window by key; `now` those of all together."""
+    """An answer. `totals` are the rates over the whole window by key; `now` those of all together. `lines` are the counts
+    behind the series, by policy period, for whoever groups them anew."""
 
     query: TrustQuery
     window: Window
@@ -79,6 +80,17 @@ class TrustReport:
     autonomy: Autonomy
     counts: Sums
     is_empty: bool
+    lines: Sequence[Line] = ()
+    periods: Mapping[int, PeriodRow] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The end of a window: its days, rates and counts."""
+
+    window: Window
+    rates: Mapping[str, Rate]
+    counts: Sums
 
 
 def get_trust_report(project: Project, query: TrustQuery, *, now: datetime | None = None) -> TrustReport:
@@ -110,7 +122,37 @@ def get_trust_report(project: Project, query: TrustQuery, *, now: datetime | Non
         autonomy=_autonomy(periods.values(), rates, policy),
         counts=_added(sums for _, sums in strata),
         is_empty=known is None,
+        lines=lines,
+        periods=periods,
     )
+
+
+def weeks_of(report: TrustReport, zone: ZoneInfo) -> list[Point]:
+    """The series of a report by days, by ISO weeks instead; nothing is read again."""
+    query = replace(report.query, every="week")
+    lines = [line._replace(slot=week_of(line.slot)) for line in report.lines]
+    return _series(_merged(lines), query, report.window, zone, report.periods, _Naming(query, {}))
+
+
+def latest_of(report: TrustReport, zone: ZoneInfo, *, days: int) -> Latest:
+    """The last days of a report; of a report by weeks, its last week. Nothing is read again.
+
+    A long window's average mixes what is with how it all began.
+    """
+    window = report.window
+    first = window.last - (days - 1) * _DAY
+    if report.query.every == "week":
+        first = week_of(window.last)
+    if first <= window.first:
+        return Latest(window, report.now, report.counts)
+    start = day_start(first, zone)
+    begin: Any = start if report.query.every == "hour" else first
+    by_period = _by_period(line for line in report.lines if line.slot >= begin)
+    strata = [_stratum(period_id, sums, report.periods) for period_id, sums in by_period]
+    rates = rates_of([strata], anchored=False)[0]
+    rates["auto_error_upper"] = report.now["auto_error_upper"]
+    window = replace(window, start=start, first=first)
+    return Latest(window, rates, _added(sums for _, sums in by_period))
 
 
 class _Naming:
@@ -154,10 +196,23 @@ def _window_strata(
     """Counts of the whole window by policy period, and by bucket where counts by bucket are kept for what is asked."""
     if window.whole_days and query.segment is None and query.label is None:
         return [(period, sums) for period, _bucket, sums in rows.read_cells(project_id, window, wanted)]
+    return _by_period(lines)
+
+
+def _by_period(lines: Iterable[Line]) -> list[tuple[int, Sums]]:
     by_period: dict[int, Sums] = {}
     for line in lines:
         by_period[line.period_id] = by_period.get(line.period_id, Sums()).plus(line.sums)
     return sorted(by_period.items())
+
+
+def _merged(lines: Iterable[Line]) -> list[Line]:
+    """Lines of one place added up."""
+    places: dict[tuple[Any, ...], Line] = {}
+    for line in lines:
+        found = places.get(line[:4])
+        places[line[:4]] = line if found is None else line._replace(sums=found.sums.plus(line.sums))
+    return list(places.values())
 
 
 def _stratum(period_id: int, sums: Sums, periods: Mapping[int, PeriodRow]) -> Stratum:

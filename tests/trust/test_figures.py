@@ -5,16 +5,9 @@ import random
 import numpy as np
 import pytest
 
-from labeling.trust.figures import (
-    NOT_FOR_DECISIONS,
-    KnownItems,
-    Stratum,
-    Sums,
-    clopper_pearsons,
-    rates_of,
-    shares_of_one,
-)
+from labeling.trust.figures import NOT_FOR_DECISIONS, KnownItems, Stratum, Sums, rates_of, shares_of_one
 from labeling.trust.models import COUNTERS
+from labeling.trust.ranges import clopper_pearsons
 from labeling.trust.rates import clopper_pearson, confidence_sequence, ht_rate, weighted_bounds
 
 
@@ -126,26 +119,39 @@ def test_without_checks_nobody_says_how_often_the_machine_errs():
 
 
 def test_model_error_covers_all_routes():
-    found = rates(
-        stratum(
-            0.1,
-            auto=600,
-            audit_done=60,
-            audit_err=3,
-            review=300,
-            confirmed=200,
-            corrected=50,
-            fallback=100,
-            fallback_manual=100,
-            shadow_done=80,
-            shadow_err=60,
-        )
-    )["model_error_rate"]
+    counts = stratum(
+        0.1,
+        auto=600,
+        audit_done=60,
+        audit_err=3,
+        review=300,
+        confirmed=200,
+        corrected=50,
+        fallback=100,
+        fallback_manual=100,
+        shadow_done=80,
+        shadow_err=60,
+    )
+    found = rates(counts)["model_error_rate"]
     assert found.value == pytest.approx((600 * 3 / 60 + 300 * 50 / 250 + 100 * 60 / 80) / 1000)
-    assert (found.n, found.count) == (390, 113)
-    assert found.method == "horvitz_thompson"
-    assert NOT_FOR_DECISIONS in found.note
-    assert found.low < found.value < found.high
+    assert (found.n, found.count, found.method) == (390, 113, "weighted_e_process")
+    cells = [(0.1, 330, 110), (1.0, 60, 3)]
+    assert (found.low, found.high) == pytest.approx(weighted_bounds(cells, 0.025, 0.025))
+    sliding = rates(counts, anchored=False)["model_error_rate"]
+    assert (sliding.value, sliding.method) == (found.value, "horvitz_thompson")
+    assert NOT_FOR_DECISIONS in sliding.note
+    assert found.low < sliding.low < sliding.value < sliding.high < found.high
+
+
+def test_a_stretch_of_time_with_few_errors_adds_up_the_ranges_of_its_routes():
+    found = rates(
+        stratum(0.1, auto=600, audit_done=60, audit_err=1, review=400, confirmed=380, corrected=20),
+        anchored=False,
+    )["model_error_rate"]
+    auto, review = clopper_pearson(60, 1, 0.025), clopper_pearson(400, 20, 0.025)
+    assert found.method == "clopper_pearson"
+    assert found.low == pytest.approx(0.6 * auto[0] + 0.4 * review[0])
+    assert found.high == pytest.approx(0.6 * auto[1] + 0.4 * review[1])
 
 
 def test_model_error_allows_for_a_small_route_nobody_labels_and_is_silent_about_a_large_one():

@@ -1,0 +1,248 @@
+"""What the page "Confirmation rates" shows of a report: numbers, charts, flags, tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from django.utils import formats
+from django.utils.translation import gettext as _
+
+from labeling.projects.models import Project
+from labeling.routing.models import PolicyPeriod
+from labeling.trust.asking import TrustQuery
+from labeling.trust.changes import list_changes
+from labeling.trust.queries import Latest, Point, TrustReport, get_trust_report, latest_of, weeks_of
+from labeling.trust.timegrid import day_of
+from labeling.web.trust_charts import Chart, Flag, axis_from_zero, axis_to_one, columns_of, flags_of, trace
+from labeling.web.trust_words import (
+    STATS,
+    Cell,
+    Explanation,
+    Stat,
+    cell,
+    change_text,
+    days_text,
+    explain,
+    stats_of,
+    titles,
+)
+
+NOW_DAYS = 7
+MANY_DAYS = 14
+MOST_ROWS = 400
+_TABLE = ("review_rate", "confirmation_rate", "automation_rate", "fallback_rate", "model_error_rate")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a table: a stretch of time, or a key of a split."""
+
+    name: str
+    decisions: int
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All numbers of the page."""
+
+    days: str
+    every: str
+    point: str
+    stats: Sequence[Stat]
+    open_stat: str
+    explanation: Explanation | None
+    charts: Sequence[Chart]
+    errors: Chart | None
+    no_errors: str
+    flags: Sequence[Flag]
+    changes: Sequence[tuple[str, str, str]]
+    earlier: int
+    by_week: bool
+    rows: Sequence[Row]
+    row_count: int
+    split: Sequence[Row]
+    split_name: str
+
+
+def figures_of(project: Project, query: TrustQuery, given: Mapping[str, str]) -> Figures:
+    """Everything between the filters and the foot of the page."""
+    zone = ZoneInfo(project.time_zone)
+    whole = get_trust_report(project, replace(query, by=None, reviewer=None))
+    many = (whole.window.last - whole.window.first).days >= 2 * NOW_DAYS
+    now = latest_of(whole, zone, days=NOW_DAYS) if many else Latest(whole.window, whole.now, whole.counts)
+    days = days_text(now.window, zone)
+    opened = given.get("explain", "")
+    opened = opened if opened in dict(STATS) else ""
+    flags, earlier = flags_of(list_changes(project, whole.window), whole.window)
+    split = _split(project, query)
+    # Many days are read by week; each day is one link away.
+    by_week = query.every == "day" and len(whole.series) > MANY_DAYS and "points" not in given
+    return Figures(
+        days=days_text(whole.window, zone),
+        every={"hour": _("by hour"), "day": _("by day"), "week": _("by week")}[query.every],
+        point=_("Week from")
+        if by_week
+        else {"hour": _("Hour from"), "day": _("Day"), "week": _("Week from")}[query.every],
+        stats=stats_of(
+            now.rates, days=days, epoch_since=_epoch_since(project, zone), alpha=whole.autonomy.alpha or 0.0
+        ),
+        open_stat=opened,
+        explanation=explain(opened, now.rates[opened], now.counts, days=days) if opened else None,
+        charts=two_charts(whole, zone, has_flags=bool(flags)),
+        errors=_error_chart(whole, zone),
+        no_errors=now.rates["model_error_rate"].note,
+        flags=flags,
+        changes=told(flags, zone),
+        earlier=earlier,
+        by_week=by_week,
+        rows=_rows(weeks_of(whole, zone) if by_week else whole.series, whole, zone),
+        row_count=len(whole.series),
+        split=[Row(_name(point), _decisions(point), _cells(point)) for point in split.totals]
+        if split
+        else [],
+        split_name=dict(splits(may_lead=True))[split.query.by or ""] if split else "",
+    )
+
+
+def _split(project: Project, query: TrustQuery) -> TrustReport | None:
+    """The report by key, when a key was chosen; one reviewer is a table of one line."""
+    if query.reviewer is not None:
+        query = replace(query, by="reviewer")
+    return get_trust_report(project, query) if query.by else None
+
+
+def two_charts(report: TrustReport, zone: ZoneInfo, *, has_flags: bool) -> list[Chart]:
+    """Never one rate alone: how much people do, and how often they agree."""
+    fallback, columns = report.now["fallback_rate"], columns_of(report.window, zone)
+    added = cell(fallback).value if fallback.count else ""
+    marks = _("Letters are explained below.") if has_flags else ""
+    found = []
+    for name, css, caption in (
+        (
+            "review_rate",
+            "review",
+            _("Share of all predictions; fallback adds %(share)s.") % {"share": added}
+            if added
+            else _("Share of all predictions."),
+        ),
+        ("confirmation_rate", "confirm", _("Of those reviewed; no measure of all predictions.")),
+    ):
+        axis = axis_to_one(report.series, name)
+        begins = "" if axis.base == 0 else _("Axis starts at %(base)d %%.") % {"base": round(axis.base * 100)}
+        title = _("Review rate") if name == "review_rate" else _("Confirmation rate")
+        found.append(
+            Chart(
+                title=title,
+                caption=" ".join(filter(None, [caption, begins, marks])),
+                label=_aria(title, report, name),
+                height=220,
+                rows=axis.rows(),
+                columns=columns,
+                traces=(trace(report.series, name, report.window, axis, css=css, title=titles()[name]),),
+                base=axis.base,
+            )
+        )
+    return found
+
+
+def _error_chart(report: TrustReport, zone: ZoneInfo) -> Chart | None:
+    """Model error and error after serving: drawn as soon as anything is labelled on every route."""
+    names = ("model_error_rate", "served_error_rate")
+    if all(point.rates[name].value is None for point in report.series for name in names):
+        return None
+    axis = axis_from_zero(report.series, names)
+    traces = tuple(
+        trace(report.series, name, report.window, axis, css=css, title=title, dashed=dashed)
+        for name, css, title, dashed in (
+            ("model_error_rate", "model", _("model error, all predictions"), False),
+            ("served_error_rate", "served", _("wrong after serving"), True),
+        )
+    )
+    return Chart(
+        title=_("Errors"),
+        caption=_(
+            "Blind checks of automatic results are weighted by how likely each was to be drawn, so this line may be compared over time."
+        ),
+        label=_aria(_("Model error"), report, "model_error_rate"),
+        height=160,
+        rows=axis.rows(),
+        columns=columns_of(report.window, zone),
+        traces=traces,
+        base=0.0,
+    )
+
+
+def _aria(title: str, report: TrustReport, name: str) -> str:
+    """A chart in a sentence: where it begins, where it ends."""
+    known = [point.rates[name] for point in report.series if point.rates[name].value is not None]
+    if not known:
+        return _("%(title)s: nothing to draw") % {"title": title}
+    return _(
+        "%(title)s: %(first)s at first, %(last)s at last, %(count)d points; the table below has them all"
+    ) % {
+        "title": title,
+        "first": cell(known[0]).value,
+        "last": cell(known[-1]).value,
+        "count": len(known),
+    }
+
+
+def told(flags: Sequence[Flag], zone: ZoneInfo) -> list[tuple[str, str, str]]:
+    """(letter, day, what changed) for the list below the charts."""
+    return [
+        (flag.letter, formats.date_format(change.at.astimezone(zone), "j M"), change_text(change))
+        for flag in flags
+        for change in flag.changes
+    ]
+
+
+def _rows(points: Sequence[Point], whole: TrustReport, zone: ZoneInfo) -> list[Row]:
+    """The newest points first."""
+    pattern = "j M" if whole.window.first.year == whole.window.last.year else "j M Y"
+    pattern += " H:i" if whole.query.every == "hour" else ""
+    newest = points[: -MOST_ROWS - 1 : -1]
+    names = [formats.date_format(point.start.astimezone(zone), pattern) for point in newest]
+    return [Row(name, _decisions(point), _cells(point)) for name, point in zip(names, newest, strict=True)]
+
+
+def _decisions(point: Point) -> int:
+    rate = point.rates.get("review_rate") or point.rates["reject_rate"]
+    return rate.n
+
+
+def _cells(point: Point) -> list[Cell]:
+    return [cell(point.rates.get(name)) for name in _TABLE]
+
+
+def _name(point: Point) -> str:
+    if point.key is not None:
+        return point.key
+    return _("all others") if point.key_kind == "other" else _("none given")
+
+
+def _epoch_since(project: Project, zone: ZoneInfo) -> str:
+    """Since when blind checks count for the bound."""
+    now = PolicyPeriod.objects.filter(
+        project=project, ended_at=None, model_version=None, label_group=""
+    ).first()
+    if now is None:
+        return ""
+    first: datetime = (
+        PolicyPeriod.objects.filter(project=project, model_version=None, label_group="", epoch=now.epoch)
+        .order_by("id")
+        .values_list("started_at", flat=True)[0]
+    )
+    return _("since %(day)s") % {"day": formats.date_format(day_of(first, zone), "j M Y")}
+
+
+def splits(*, may_lead: bool) -> list[tuple[str, str]]:
+    """By what a table can be made, and what it is called."""
+    found = [
+        ("model_version", _("model version")),
+        ("segment", _("segment")),
+        ("label", _("predicted label")),
+        ("band", _("confidence")),
+    ]
+    return [*found, ("reviewer", _("reviewer"))] if may_lead else found

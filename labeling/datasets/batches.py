@@ -5,8 +5,10 @@ row whatever the planner believes about sizes; without statistics it once chose 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -93,12 +95,25 @@ class Payload:
     model_version: str | None
 
 
+@contextmanager
+def index_scans_only() -> Iterator[Any]:
+    """A cursor whose statements use indexes, within the current transaction.
+
+    Waiting rows come and go, and an analysis at a moment when none waits makes the planner believe in an empty table. It then
+    joins ten thousand claimed rows with ten thousand waiting ones row by row, which took eleven seconds instead of 0.07.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("set local enable_seqscan = off")
+        yield cursor
+        cursor.execute("set local enable_seqscan to default")
+
+
 def claim_rows(dataset_id: int, publication_id: int) -> int:
     """Freeze the oldest waiting decisions as the publication's batch; how many.
 
     By row, never by "greater than the last one": a transaction that commits late brings rows with small ids.
     """
-    with connection.cursor() as cursor:
+    with index_scans_only() as cursor:
         cursor.execute(_FAILURES_OF_OLDEST, [dataset_id, len(CLAIM_LIMITS)])
         oldest = cursor.fetchone()
         if oldest is None:

@@ -152,7 +152,7 @@ class VersionDigest:
 
 def timestamp_text(moment: datetime) -> str:
     """A time as it is hashed and shown: UTC, always with microseconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def labels_in(task_type: str, output: Mapping[str, Any] | None) -> list[str]:

@@ -27,7 +27,7 @@ from labeling.datasets.models import (
     Publication,
     PublicationState,
 )
-from labeling.datasets.queries import LOCK_CLASS, STALLED_AFTER, has_waiting
+from labeling.datasets.queries import LOCK_CLASS, STALLED_AFTER, UNFINISHED, has_waiting
 from labeling.datasets.rows import RowBuilder, WrittenRows
 from labeling.datasets.storage import StorageError, open_storage
 from labeling.datasets.tags import move_tag_unless_protected
@@ -96,25 +96,27 @@ def _sole_worker(dataset_id: int) -> Iterator[bool]:
 def _claim(dataset_id: int, now: datetime, is_sole: bool) -> Publication | None:
     """Transaction A: the open publication to work on, with its frozen batch."""
     dataset = Dataset.objects.select_for_update(no_key=True).get(pk=dataset_id)
-    publication = Publication.objects.filter(dataset=dataset, state=PublicationState.OPEN).first()
+    unfinished = Publication.objects.filter(dataset=dataset, state__in=UNFINISHED)
+    by_state = {publication.state: publication for publication in unfinished}
+    publication = by_state.get(PublicationState.OPEN)
     if publication is None:
-        publication = _open_publication(dataset)
-        if publication is None or publication.state != PublicationState.OPEN:
-            return publication
+        publication = _open_publication(dataset, by_state.get(PublicationState.QUEUED))
+        if publication is None:
+            return None
     elif not is_sole and publication.tried_at and publication.tried_at > now - STALLED_AFTER:
         return None
     elif publication.attempt >= MAX_ATTEMPTS:
         return _give_up(publication, now)
-    publication.attempt += 1
-    publication.tried_at = now
-    publication.error = ""
-    publication.save(update_fields=["attempt", "tried_at", "error"])
+    if publication.state == PublicationState.OPEN:
+        publication.attempt += 1
+        publication.tried_at = now
+        publication.error = ""
+    publication.save()
     return publication
 
 
-def _open_publication(dataset: Dataset) -> Publication | None:
-    """Open the queued publication, or a scheduled one; none when nothing waits."""
-    publication = Publication.objects.filter(dataset=dataset, state=PublicationState.QUEUED).first()
+def _open_publication(dataset: Dataset, publication: Publication | None) -> Publication | None:
+    """Open the queued publication, or a scheduled one; none when nothing waits. The caller saves it."""
     if publication is None:
         if not has_waiting(dataset):
             return None
@@ -127,7 +129,6 @@ def _open_publication(dataset: Dataset) -> Publication | None:
         publication.state = PublicationState.EMPTY
         publication.closed_at = timezone.now()
         publication.seed = None
-    publication.save(update_fields=["decision_count", "state", "number", "closed_at", "seed"])
     return publication
 
 
@@ -139,7 +140,7 @@ def _give_up(publication: Publication, now: datetime) -> Publication:
     publication.closed_at = now
     publication.seed = None
     publication.number = None
-    publication.save(update_fields=["state", "closed_at", "seed", "number"])
+    publication.save()
     record_event(
         action="publication.failed",
         subject=f"publication:{publication.pk}",
@@ -202,7 +203,7 @@ def _commit(
     current.number = number
     current.closed_at = timezone.now()
     current.seed = None
-    current.save(update_fields=["state", "number", "closed_at", "seed", "error"])
+    current.save()
     pause("uncommitted")
     return version
 

@@ -24,6 +24,7 @@ from labeling.projects.models import LabelSchema, Project
 
 MAIN = "main"
 STALLED_AFTER = timedelta(minutes=5)
+UNFINISHED = (PublicationState.OPEN, PublicationState.QUEUED)
 LOCK_CLASS = 0x6473  # "ds": the advisory locks of publishing workers
 
 _NUMBER = re.compile(r"v?([0-9]{1,9})")
@@ -143,8 +144,7 @@ def get_waiting(dataset: Dataset) -> Waiting:
             [len(CLAIM_LIMITS), dataset.pk],
         )
         decisions, oldest_at, stuck = cursor.fetchone()
-    unfinished = (PublicationState.OPEN, PublicationState.QUEUED)
-    publication = Publication.objects.filter(dataset=dataset, state__in=unfinished).order_by("id").first()
+    publication = Publication.objects.filter(dataset=dataset, state__in=UNFINISHED).order_by("id").first()
     return Waiting(decisions, oldest_at, stuck, publication)
 
 

@@ -28,6 +28,12 @@ def percent(share: float | None, digits: int = 0) -> str:
 
 
 @register.filter
+def points(share: float | None, digits: int = 0) -> str:
+    """0.098 -> 9.8, for the lower end of a range."""
+    return "" if share is None else f"{share * 100:.{digits}f}"
+
+
+@register.filter
 def conf(confidence: float | None) -> str:
     """A confidence with two digits, never rounded up to a certainty: 0.996 -> 0.99."""
     return "" if confidence is None else f"{math.floor(confidence * 100 + 1e-9) / 100:.2f}"
@@ -85,7 +91,10 @@ def moment(when: datetime | None) -> SafeString:
     else:
         text = f"{formats.date_format(local, 'j M Y')} {clock}"
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', local.isoformat(), formats.date_format(local, "j M Y H:i:s e"), text
+        '<time datetime="{}" title="{}">{}</time>',
+        local.isoformat(),
+        formats.date_format(local, "j M Y H:i:s e"),
+        text,
     )
 
 
@@ -94,7 +103,9 @@ def initials(person: Any) -> str:
     """People are initials: Katrin Lang -> KL, rita -> RI."""
     if person is None:
         return ""
-    name = (person.get_full_name() or person.get_username()) if hasattr(person, "get_username") else str(person)
+    name = (
+        (person.get_full_name() or person.get_username()) if hasattr(person, "get_username") else str(person)
+    )
     parts = [part for part in name.replace(".", " ").replace("_", " ").replace("-", " ").split() if part]
     letters = "".join(part[0] for part in parts[:2]) if len(parts) > 1 else name[:2]
     return letters.upper()

@@ -3,7 +3,6 @@
 from django.contrib.auth import views as auth
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse_lazy
 
 from labeling.projects.models import Membership
 from labeling.web import actor_of
@@ -16,7 +15,7 @@ class SignIn(auth.LoginView):
 
     template_name = "account/sign_in.html"
     redirect_authenticated_user = True
-    next_page = reverse_lazy("home")
+    next_page = "home"
 
     def form_invalid(self, form: object) -> HttpResponse:
         """A refused form keeps the name that was typed."""
@@ -26,7 +25,7 @@ class SignIn(auth.LoginView):
 class SignOut(auth.LogoutView):
     """Ends the session of this browser."""
 
-    next_page = reverse_lazy("account:sign-in")
+    next_page = "account:sign-in"
 
 
 @page("GET")

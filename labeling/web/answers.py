@@ -42,12 +42,14 @@ def read_answer(
     simple = {"reject": Verdict.REJECTED, "escalate": Verdict.ESCALATED}.get(form.get("action", ""))
     if simple:
         return PostedAnswer(simple, None, seconds, note)
-    if form.get("as_answer"):
-        return PostedAnswer(Verdict.LABELLED, _given(form["as_answer"]), seconds, note)
+    if given := form.get("as_answer"):
+        return PostedAnswer(Verdict.LABELLED, _given(given), seconds, note)
     shown = core_output(schema.task_type, predicted) if predicted is not None else None
     if schema.task_type in ("spans", "boxes"):
         if kind != TaskKind.REVIEW:
-            raise InvalidError("not_editable", _("Marks cannot be drawn on this page yet: skip it, or escalate it."))
+            raise InvalidError(
+                "not_editable", _("Marks cannot be drawn on this page yet: skip it, or escalate it.")
+            )
         return PostedAnswer(Verdict.CONFIRMED, None, seconds, note)
     output = _READERS[schema.task_type](form, schema, shown)
     if kind != TaskKind.REVIEW:

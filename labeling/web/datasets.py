@@ -15,7 +15,15 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from labeling.datasets.differences import Difference, compare_versions
 from labeling.datasets.models import Dataset, DatasetVersion
-from labeling.datasets.queries import MAIN, Waiting, get_dataset, get_version, get_waiting, list_tags, list_versions
+from labeling.datasets.queries import (
+    MAIN,
+    Waiting,
+    get_dataset,
+    get_version,
+    get_waiting,
+    list_tags,
+    list_versions,
+)
 from labeling.datasets.services import request_publication
 from labeling.datasets.storage import StorageError, open_storage
 from labeling.errors import LabelingError
@@ -101,7 +109,9 @@ def publish(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Ask for a version with everything that waits now."""
     frame = project_frame(request, slug, Permission.LEAD, tab="datasets")
     dataset = get_dataset(frame.project, MAIN)
-    publication = request_publication(dataset=dataset, by=frame.actor, note=request.POST.get("note", "").strip())
+    publication = request_publication(
+        dataset=dataset, by=frame.actor, note=request.POST.get("note", "").strip()
+    )
     if publication is None:
         messages.info(request, _("Nothing waits: v%(number)d has everything.") % {"number": dataset.head})
     else:
@@ -120,7 +130,9 @@ def _context(request: HttpRequest, project: Project) -> DatasetPage:
     picked = get_version(dataset, request.GET.get("version") or "latest") if versions else None
     order = _label_order(versions)
     rows = [
-        VersionRow(version, tags.get(version.number, []), mix_of(version.label_counts, order), version == picked)
+        VersionRow(
+            version, tags.get(version.number, []), mix_of(version.label_counts, order), version == picked
+        )
         for version in versions
     ]
     path = f"/api/v1/projects/{project.slug}/datasets/{dataset.slug}/versions/"
@@ -135,7 +147,9 @@ def _context(request: HttpRequest, project: Project) -> DatasetPage:
     )
 
 
-def _comparison(request: HttpRequest, project: Project, dataset: Dataset, picked: DatasetVersion) -> Comparison:
+def _comparison(
+    request: HttpRequest, project: Project, dataset: Dataset, picked: DatasetVersion
+) -> Comparison:
     """A storage that cannot be read costs this panel, not the page."""
     older = picked.parent or 0
     if request.GET.get("from"):
@@ -146,7 +160,9 @@ def _comparison(request: HttpRequest, project: Project, dataset: Dataset, picked
         return Comparison(older, picked.number, None, [], error.detail)
     except StorageError as error:
         logger.warning("dataset storage: %s", error)
-        return Comparison(older, picked.number, None, [], _("The storage of the dataset cannot be reached now."))
+        return Comparison(
+            older, picked.number, None, [], _("The storage of the dataset cannot be reached now.")
+        )
     return Comparison(older, picked.number, found, [_change(project, change) for change in found.changes], "")
 
 
@@ -155,7 +171,11 @@ def _change(project: Project, change: dict[str, Any]) -> Change:
         return describe(project.task_type, output) if output is not None else ""
 
     return Change(
-        change["record_id"], change["op"], words(change["previous_label"]), words(change["label"]), change["split"]
+        change["record_id"],
+        change["op"],
+        words(change["previous_label"]),
+        words(change["label"]),
+        change["split"],
     )
 
 

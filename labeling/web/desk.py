@@ -29,7 +29,7 @@ from labeling.web.tree import render_tree
 
 DIGITS = 20  # labels with a key of their own, in schema order
 TOP = 5  # with more labels, the model's first five get the digits
-LONG_VALUE = 40
+LONG_VALUE = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +167,23 @@ class Desk:
         return self.task_type not in ("spans", "boxes")
 
     @property
+    def main_blocks(self) -> tuple[Block, ...]:
+        return tuple(block for block in self.blocks if not self._is_further(block))
+
+    @property
+    def further_blocks(self) -> tuple[Block, ...]:
+        """Beside a text, tables and trees come after the editor, which belongs next to what is read."""
+        return tuple(block for block in self.blocks if self._is_further(block))
+
+    def _is_further(self, block: Block) -> bool:
+        return self.text is not None and block.kind in ("tree", "table")
+
+    @property
     def is_paper(self) -> bool:
         """A document fills the item's side; everything else is a column of reading."""
-        return self.task_type == "fields" and any(block.kind in ("paper", "image", "pdf") for block in self.blocks)
+        return self.task_type == "fields" and any(
+            block.kind in ("paper", "image", "pdf") for block in self.blocks
+        )
 
 
 def build_desks(
@@ -186,13 +200,17 @@ def build_desks(
         return []
     schema = get_output_schema(project)
     shown = {task.task: task for task in show_claims(project, list(claims))}
-    evidence = Prediction.objects.in_bulk([c.task.prediction_id for c in claims if c.task.kind == TaskKind.REVIEW])
+    evidence = Prediction.objects.in_bulk(
+        [c.task.prediction_id for c in claims if c.task.kind == TaskKind.REVIEW]
+    )
     periods = PolicyPeriod.objects.in_bulk({prediction.period_id for prediction in evidence.values()})
-    arrived = dict(Item.objects.filter(pk__in=[c.task.item_id for c in claims]).values_list("pk", "received_at"))
+    arrived = dict(
+        Item.objects.filter(pk__in=[c.task.item_id for c in claims]).values_list("pk", "received_at")
+    )
     desks = []
     for claim in claims:
         task = shown[claim.task.pk]
-        suggestion, probabilities = None, {}
+        suggestion, probabilities = None, dict[str, float]()
         prediction = evidence.get(claim.task.prediction_id)
         if prediction and task.prediction is not None:
             probabilities = (prediction.details or {}).get("probabilities") or {}
@@ -254,7 +272,12 @@ class _AnswerForm:
         probabilities: Mapping[str, float],
         typed: Mapping[str, Any] | None,
     ) -> None:
-        self.schema, self.suggestion, self.probabilities, self.typed = schema, suggestion, probabilities, typed
+        self.schema, self.suggestion, self.probabilities, self.typed = (
+            schema,
+            suggestion,
+            probabilities,
+            typed,
+        )
         self.model = task.prediction if suggestion else None
 
     def labels(self) -> LabelChoice | None:
@@ -262,7 +285,13 @@ class _AnswerForm:
             return None
         multiple = self.schema.task_type == "multilabel"
         name = "labels" if multiple else "label"
-        said = list((self.model or {}).get("labels", [])) if multiple else [self.model["label"]] if self.model else []
+        said = (
+            list((self.model or {}).get("labels", []))
+            if multiple
+            else [self.model["label"]]
+            if self.model
+            else []
+        )
         chosen = said if self.typed is None else self.typed.getlist(name)  # type: ignore[attr-defined]
         if not self.schema.label_order:
             return LabelChoice((), (), multiple, typed="\n".join(chosen))
@@ -289,7 +318,10 @@ class _AnswerForm:
         """Digits by position in the schema; in long lists for what the model holds most likely."""
         order = self.schema.label_order
         if len(order) <= DIGITS:
-            return {value: f"{'shift+' if index >= 10 else ''}{(index + 1) % 10}" for index, value in enumerate(order)}
+            return {
+                value: f"{'shift+' if index >= 10 else ''}{(index + 1) % 10}"
+                for index, value in enumerate(order)
+            }
         if not self.suggestion:
             return {}
         chance = {value: self.probabilities.get(value, 1.0 if value in said else 0.0) for value in order}
@@ -340,19 +372,25 @@ class _AnswerForm:
         )
 
 
-def _suggestion(task: ClaimedTask, prediction: Prediction, period: PolicyPeriod, schema: OutputSchema) -> Suggestion:
-    assert task.prediction is not None and task.confidence is not None
+def _suggestion(
+    task: ClaimedTask, prediction: Prediction, period: PolicyPeriod, schema: OutputSchema
+) -> Suggestion:
+    confidence, output = task.confidence or 0.0, task.prediction or {}
     low, high = thresholds(prediction, period)
     details = prediction.details or {}
-    shown = [(_("Explanation of the model"), render_tree(details["explanation"]))] if details.get("explanation") else []
+    shown = (
+        [(_("Explanation of the model"), render_tree(details["explanation"]))]
+        if details.get("explanation")
+        else []
+    )
     return Suggestion(
         model=task.model,
-        confidence=task.confidence,
+        confidence=confidence,
         low=low,
         high=high,
         policy=prediction.policy_number,
-        why=explain_route(task.confidence, low, high, prediction.policy_number, prediction.reason),
-        text=describe(schema.task_type, core_output(schema.task_type, task.prediction)),
+        why=explain_route(confidence, low, high, prediction.policy_number, prediction.reason),
+        text=describe(schema.task_type, core_output(schema.task_type, output)),
         details=tuple(shown),
     )
 
@@ -362,7 +400,11 @@ def thresholds(prediction: Prediction, period: PolicyPeriod) -> tuple[float, flo
     number = override_number(prediction.reason)
     if number is None:
         return period.low, period.high
-    version = period.project.policy_versions.filter(number=prediction.policy_number).values_list("body", flat=True).first()
+    version = (
+        period.project.policy_versions.filter(number=prediction.policy_number)
+        .values_list("body", flat=True)
+        .first()
+    )
     override = (version or {}).get("overrides", [])[number - 1 : number]
     body = override[0] if override else {}
     low, high = body.get("low"), body.get("high")
@@ -380,7 +422,9 @@ def explain_route(confidence: float, low: float, high: float, policy: int, reaso
     values = {"confidence": conf(confidence), "low": f"{low:.2f}", "high": f"{high:.2f}", "policy": policy}
     number = override_number(reason)
     if reason.startswith("forced"):
-        return _("Here because exception %(number)s sends it to people, whatever the confidence (policy v%(policy)s).") % {
+        return _(
+            "Here because exception %(number)s sends it to people, whatever the confidence (policy v%(policy)s)."
+        ) % {
             **values,
             "number": number,
         }

@@ -24,7 +24,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403 when a form's token is missing or old."""
-    detail = _("This form is too old, or cookies are blocked. Nothing was saved. Load the page again, then repeat.")
+    detail = _(
+        "This form is too old, or cookies are blocked. Nothing was saved. Load the page again, then repeat."
+    )
     return problem(request, 403, detail)
 
 

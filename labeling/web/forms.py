@@ -1,10 +1,23 @@
-"""What forms share: domain errors at the field they are about."""
+"""What forms share: the look of their inputs, and domain errors at the field they are about."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from django import forms
 
 from labeling.errors import LabelingError
+
+_PLAIN = (forms.TextInput, forms.NumberInput, forms.Textarea, forms.Select)
+
+
+class PageForm(forms.Form):
+    """A form whose inputs look like the component sheet's; labels carry no colon."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        for field in self.fields.values():
+            if isinstance(field.widget, _PLAIN) and not field.widget.is_hidden:
+                field.widget.attrs.setdefault("class", "input")
 
 
 def put_errors(form: forms.Form, error: LabelingError, places: Mapping[str, str]) -> None:

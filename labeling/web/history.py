@@ -39,7 +39,9 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
 def _history(project: Project, wanted: Any) -> HistoryPage:
     events = HistoryEvent.objects.filter(project=project).select_related("by", "key").order_by("-pk")
     action, who = wanted.get("action", ""), wanted.get("who", "")
-    actions = sorted(set(HistoryEvent.objects.filter(project=project).values_list("action", flat=True).distinct()))
+    actions = sorted(
+        set(HistoryEvent.objects.filter(project=project).values_list("action", flat=True).distinct())
+    )
     if action in actions:
         events = events.filter(action=action)
     if who and "\x00" not in who:

@@ -59,6 +59,10 @@ class HomePage:
     next_slug: str | None
     may_create: bool
 
+    @property
+    def has_lines(self) -> bool:
+        return any(row.line for row in self.rows)
+
 
 @page("GET")
 def overview(request: HttpRequest) -> HttpResponse:

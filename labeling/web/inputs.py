@@ -1,5 +1,6 @@
 """An item's input as what it is: text, picture, sound, film, document, table, and a tree for the rest."""
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,12 @@ class Line:
     size: float
     width: float
     text: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether letters stretched to the line's width still look like letters."""
+        natural = 0.55 * self.size * len(self.text)
+        return 0.6 <= self.width / natural <= 1.7 if natural else False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,9 @@ def _texts(rest: dict[str, Any], overlay: Input | None) -> list[Block]:
 def _text_block(name: str, text: str) -> Block:
     cut = len(text) - MOST_CHARACTERS
     if cut > 0:
-        text = text[:MOST_CHARACTERS] + "\n\n" + _("… %(count)d more characters are not shown.") % {"count": cut}
+        text = (
+            text[:MOST_CHARACTERS] + "\n\n" + _("… %(count)d more characters are not shown.") % {"count": cut}
+        )
     return Block("text", name, text, shape="short" if len(text) <= 120 else "")
 
 
@@ -143,7 +152,9 @@ def _picture_boxes(overlay: Input, width: Any, height: Any) -> tuple[Box, ...]:
     """Boxes as fractions of the picture. Boxes of fields may be in pixels when the picture's size is known."""
     boxes = overlay.get("boxes")
     if isinstance(boxes, Mapping):
-        scale = (width, height) if _is_number(width) and _is_number(height) and width and height else (1.0, 1.0)
+        scale = (
+            (width, height) if _is_number(width) and _is_number(height) and width and height else (1.0, 1.0)
+        )
         named = [(name, box) for name, box in boxes.items() if isinstance(box, Sequence) and len(box) == 4]
         is_fraction = all(side <= 1 for _name, box in named for side in box)
         sx, sy = (1.0, 1.0) if is_fraction else scale
@@ -165,9 +176,8 @@ def _tables(rest: dict[str, Any], overlay: Input | None) -> list[Block]:
         del rest["lines"]
         rest.pop("page", None)
         blocks.append(Block("paper", "lines", paper))
-    for name in [key for key, value in rest.items() if is_table(value)]:
-        blocks.append(Block("table", name, render_table(rest.pop(name))))
-    return blocks
+    tables = [key for key, value in rest.items() if is_table(value)]
+    return blocks + [Block("table", name, render_table(rest.pop(name))) for name in tables]
 
 
 def _paper(lines: Any, page: Any, overlay: Input | None) -> Paper | None:
@@ -177,12 +187,19 @@ def _paper(lines: Any, page: Any, overlay: Input | None) -> Paper | None:
     drawn = []
     for line in lines:
         box = line.get("box") if isinstance(line, dict) else None
-        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)) or not isinstance(line.get("text"), str):
+        if (
+            not isinstance(box, list)
+            or len(box) != 4
+            or not all(map(_is_number, box))
+            or not isinstance(line.get("text"), str)
+        ):
             return None
         x0, y0, x1, y1 = box
         if x1 <= x0 or y1 <= y0:
             return None
-        drawn.append(Line(x0, round(y1 - (y1 - y0) * 0.22, 1), round((y1 - y0) * 0.8, 1), x1 - x0, line["text"]))
+        drawn.append(
+            Line(x0, round(y1 - (y1 - y0) * 0.22, 1), round((y1 - y0) * 0.8, 1), x1 - x0, line["text"])
+        )
     edge = (max(line["box"][2] for line in lines) + 20, max(line["box"][3] for line in lines) + 20)
     width, height = edge
     if isinstance(page, Mapping) and _is_number(page.get("width")) and _is_number(page.get("height")):
@@ -217,7 +234,7 @@ def mark_spans(text: str, spans: Sequence[Mapping[str, Any]]) -> tuple[Piece, ..
         edges |= {min(span["start"], len(text)), min(span["end"], len(text))}
     cuts = sorted(edges)
     pieces = []
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in itertools.pairwise(cuts):
         labels = [span["label"] for span in spans if span["start"] <= start and end <= span["end"]]
         pieces.append(Piece(text[start:end], ", ".join(dict.fromkeys(labels))))
     return tuple(pieces)
@@ -227,7 +244,24 @@ class _TextOfHtml(HTMLParser):
     """Collects what a reader would read; scripts, styles and markup are left out."""
 
     _SILENT = ("script", "style", "template", "head")
-    _BREAKS = ("p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "section", "article", "table", "ul", "ol")
+    _BREAKS = (
+        "p",
+        "div",
+        "br",
+        "li",
+        "tr",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "section",
+        "article",
+        "table",
+        "ul",
+        "ol",
+    )
 
     def __init__(self) -> None:
         super().__init__()

@@ -81,7 +81,9 @@ def detail(request: HttpRequest, slug: str, item_id: str) -> HttpResponse:
     context = ItemPage(
         story=_told(frame.project, story),
         blocks=show_input(story["input"], links) if story["input"] is not None else (),
-        label_text=describe(frame.project.task_type, story["accepted_label"]["output"]) if story["accepted_label"] else "",
+        label_text=describe(frame.project.task_type, story["accepted_label"]["output"])
+        if story["accepted_label"]
+        else "",
     )
     return render(request, "item/detail.html", {"frame": frame, "item": context})
 
@@ -111,7 +113,11 @@ def _find_key(project: Project, number: str) -> str | None:
     if not number.isdecimal() or not number.isascii() or len(number) > 18:
         return None
     prediction = Prediction.objects.filter(pk=int(number), project_id=project.pk).first()
-    return Item.objects.filter(pk=prediction.item_id).values_list("key", flat=True).first() if prediction else None
+    return (
+        Item.objects.filter(pk=prediction.item_id).values_list("key", flat=True).first()
+        if prediction
+        else None
+    )
 
 
 def _before(request: HttpRequest) -> int | None:

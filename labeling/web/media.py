@@ -24,12 +24,31 @@ from labeling.web.page import page
 
 SHOWN_IN_PAGE = 6_000  # characters of a data: URI
 KINDS = {
-    "image": ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp", "image/svg+xml"),
-    "audio": ("audio/mpeg", "audio/mp4", "audio/ogg", "audio/wav", "audio/x-wav", "audio/webm", "audio/flac", "audio/aac"),
+    "image": (
+        "image/png",
+        "image/jpeg",
+        "image/gif",
+        "image/webp",
+        "image/avif",
+        "image/bmp",
+        "image/svg+xml",
+    ),
+    "audio": (
+        "audio/mpeg",
+        "audio/mp4",
+        "audio/ogg",
+        "audio/wav",
+        "audio/x-wav",
+        "audio/webm",
+        "audio/flac",
+        "audio/aac",
+    ),
     "video": ("video/mp4", "video/webm", "video/ogg"),
     "pdf": ("application/pdf",),
 }
-_DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)((?:;[\w.+-]+=[\w.+-]+)*)(;base64)?,", re.ASCII | re.IGNORECASE)
+_DATA_URI = re.compile(
+    r"data:([\w.+-]+/[\w.+-]+)((?:;[\w.+-]+=[\w.+-]+)*)(;base64)?,", re.ASCII | re.IGNORECASE
+)
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)\Z", re.ASCII)
 _SALT = "labeling.web.media"
 # Whatever the bytes are, nothing in them runs: an SVG opened by itself has no scripts and no origin.
@@ -93,7 +112,9 @@ def _decode(value: Any) -> tuple[str, bytes]:
         raise _nothing()
     raw = value[found.end() :]
     try:
-        content = base64.b64decode(urllib.parse.unquote(raw)) if found[3] else urllib.parse.unquote_to_bytes(raw)
+        content = (
+            base64.b64decode(urllib.parse.unquote(raw)) if found[3] else urllib.parse.unquote_to_bytes(raw)
+        )
     except (binascii.Error, ValueError):
         raise _nothing() from None
     return found[1].lower(), content

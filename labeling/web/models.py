@@ -38,13 +38,9 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _rows(project: Project) -> list[ModelRow]:
-    sums = (
-        TrustDay.objects.filter(project_id=project.pk)
-        .values("model_version_id")
-        .annotate(**{name: Sum(name) for name in _COUNTS})
-        .order_by()
-    )
-    counts = {row["model_version_id"]: row for row in sums}
+    days = TrustDay.objects.filter(project_id=project.pk).values_list("model_version_id")
+    sums = days.annotate(*map(Sum, _COUNTS)).order_by()
+    counts = {version_id: dict(zip(_COUNTS, values, strict=True)) for version_id, *values in sums}
     rows = []
     for version in ModelVersion.objects.filter(project=project).order_by("-first_seen_at", "-pk"):
         found = counts.get(version.pk, dict.fromkeys(_COUNTS, 0))
@@ -56,7 +52,9 @@ def _rows(project: Project) -> list[ModelRow]:
                 auto=found["auto"],
                 review=found["review"],
                 fallback=found["fallback"],
-                review_rate=one_rate(found["total"], found["review"], POPULATIONS["review_rate"], anchored=True),
+                review_rate=one_rate(
+                    found["total"], found["review"], POPULATIONS["review_rate"], anchored=True
+                ),
                 confirmation_rate=one_rate(
                     decided, found["confirmed"], POPULATIONS["confirmation_rate"], anchored=True
                 ),

@@ -30,7 +30,9 @@ class MyDay:
 def my_day(by: Actor, project: Project | None = None) -> MyDay:
     """Counts of today, in one project or in all. Ids are in order of time, so the index by person answers this."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    decisions = Decision.objects.filter(decided_by_id=by.user_id, pk__gte=first_id_at(midnight), withdrawal=None)
+    decisions = Decision.objects.filter(
+        decided_by_id=by.user_id, pk__gte=first_id_at(midnight), withdrawal=None
+    )
     if project is not None:
         decisions = decisions.filter(project=project)
     return MyDay(decisions.count(), decisions.aggregate(median=Median("seconds"))["median"])

@@ -48,7 +48,7 @@ def page(*methods: str) -> Callable[[View[P]], View[P]]:
             patch_vary_headers(cast(HttpResponse, response), ["HX-Request"])
             return response
 
-        return door
+        return cast(View[P], door)
 
     return decorate
 
@@ -64,7 +64,9 @@ def status_of(error: LabelingError) -> int:
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 400)
 
 
-def problem(request: HttpRequest, status: int, detail: str, *, error: LabelingError | None = None) -> HttpResponse:
+def problem(
+    request: HttpRequest, status: int, detail: str, *, error: LabelingError | None = None
+) -> HttpResponse:
     """An error as a page of its own, or as a fragment for whoever asked for one."""
     template = "errors/problem.html#problem" if is_fragment(request) else "errors/problem.html"
     context = {"status": status, "title": _title(status), "detail": detail, "error": error}

@@ -1,9 +1,11 @@
 """Members and API keys of a project."""
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
+from django.contrib.auth import get_user_model
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -14,7 +16,7 @@ from labeling.errors import LabelingError
 from labeling.projects.access import Permission
 from labeling.projects.models import ApiKey, Membership, Role, Scope
 from labeling.projects.services import create_api_key, remove_member, revoke_api_key, set_member
-from labeling.web.forms import put_errors
+from labeling.web.forms import PageForm, put_errors
 from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.page import page
 
@@ -30,34 +32,32 @@ class PeoplePage:
     new_key: str = ""
 
 
-class MemberForm(forms.Form):
+class MemberForm(PageForm):
     """Give a person a role."""
 
     username = forms.CharField(max_length=150, label=gettext_lazy("User name"))
     role = forms.ChoiceField(choices=Role.choices, initial=Role.REVIEWER, label=gettext_lazy("Role"))
 
 
-class KeyForm(forms.Form):
+class KeyForm(PageForm):
     """A key for this project; it acts as whoever makes it, or as a member."""
 
-    name = forms.CharField(max_length=200, label=gettext_lazy("Name"), help_text=gettext_lazy("what will use it"))
+    name = forms.CharField(
+        max_length=200, label=gettext_lazy("Name"), help_text=gettext_lazy("what will use it")
+    )
     scopes = forms.MultipleChoiceField(
         choices=Scope.choices,
         widget=forms.CheckboxSelectMultiple,
         initial=[Scope.INGEST],
         label=gettext_lazy("It may"),
     )
-    member = forms.ModelChoiceField(
-        queryset=Membership.objects.none(), required=False, label=gettext_lazy("Acts as"), empty_label=gettext_lazy("me")
-    )
+    member = forms.ChoiceField(required=False, label=gettext_lazy("Acts as"))
 
-    def for_project(self, frame: ProjectFrame) -> "KeyForm":
-        """Only members of this project can be chosen."""
-        field = self.fields["member"]
-        assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = frame.project.memberships.select_related("user").order_by("user__username")
-        field.label_from_instance = lambda member: member.user.get_username()  # type: ignore[method-assign]
-        return self
+    def __init__(self, frame: ProjectFrame, *args: Any) -> None:
+        super().__init__(*args)
+        names = frame.project.memberships.order_by("user__username").values_list("user__username", flat=True)
+        member = cast(forms.ChoiceField, self.fields["member"])
+        member.choices = [("", _("me")), *((name, name) for name in names)]
 
 
 @page("GET", "POST")
@@ -78,15 +78,15 @@ def overview(request: HttpRequest, slug: str) -> HttpResponseBase:
 def create_key(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Make a key and show it this once."""
     frame = project_frame(request, slug, Permission.OWN, tab="people")
-    form = KeyForm(request.POST).for_project(frame)
+    form = KeyForm(frame, request.POST)
     if not form.is_valid():
         return _show(request, frame, key_form=form)
-    member = form.cleaned_data["member"]
+    name = form.cleaned_data["member"] or frame.actor.username
     _key, plain = create_api_key(
         name=form.cleaned_data["name"],
         scopes=form.cleaned_data["scopes"],
         project=frame.project,
-        member=member.user if member else request.user,
+        member=get_user_model().objects.get(username=name, is_active=True),
         by=frame.actor,
     )
     return _show(request, frame, new_key=plain)
@@ -108,7 +108,9 @@ def _change_member(request: HttpRequest, frame: ProjectFrame, form: MemberForm) 
         remove_member(project=frame.project, username=username, by=frame.actor)
         messages.success(request, _("%(name)s is no longer a member.") % {"name": username})
     else:
-        member = set_member(project=frame.project, username=username, role=form.cleaned_data["role"], by=frame.actor)
+        member = set_member(
+            project=frame.project, username=username, role=form.cleaned_data["role"], by=frame.actor
+        )
         values = {"name": username, "role": member.get_role_display()}
         messages.success(request, _("%(name)s is now %(role)s.") % values)
     return redirect("people:list", frame.project.slug)
@@ -125,10 +127,12 @@ def _show(
     context = PeoplePage(
         members=list(frame.project.memberships.select_related("user").order_by("role", "user__username")),
         keys=list(
-            ApiKey.objects.filter(project=frame.project).select_related("member").order_by("revoked_at", "-pk")[:200]
+            ApiKey.objects.filter(project=frame.project)
+            .select_related("member")
+            .order_by("revoked_at", "-pk")[:200]
         ),
         member_form=member_form or MemberForm(),
-        key_form=key_form or KeyForm().for_project(frame),
+        key_form=key_form or KeyForm(frame),
         new_key=new_key,
     )
     refused = any(form is not None and form.errors for form in (member_form, key_form))

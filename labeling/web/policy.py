@@ -17,9 +17,10 @@ from labeling.projects.access import Permission
 from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
 from labeling.routing.models import PolicyPeriod, PolicyVersion
+from labeling.routing.policy import DEFAULTS
 from labeling.routing.queries import get_policy
 from labeling.routing.services import publish_policy
-from labeling.web.forms import put_errors
+from labeling.web.forms import PageForm, put_errors
 from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.page import page
 from labeling.web.traffic import Traffic, find_traffic
@@ -64,10 +65,15 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     form = PolicyForm(request.POST if posting else None, initial=initial_of(version.body))
     if posting and form.is_valid() and _publish(form, request.POST, frame, version):
         messages.success(
-            request, _("Saved as v%(number)d. It rules from the next prediction on.") % {"number": version.number + 1}
+            request,
+            _("Saved as v%(number)d. It rules from the next prediction on.") % {"number": version.number + 1},
         )
         return redirect("policy:detail", slug)
-    rows = read_exceptions(request.POST) if posting else [exception_of(body) for body in version.body["overrides"]]
+    rows = (
+        read_exceptions(request.POST)
+        if posting
+        else [exception_of(body) for body in version.body["overrides"]]
+    )
     context = {"frame": frame, "form": form, "policy": _context(frame.project, version, rows)}
     return render(request, "policy/detail.html", context, status=422 if form.errors else 200)
 
@@ -81,7 +87,7 @@ def autonomy(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "policy/autonomy.html", context)
 
 
-class PolicyForm(forms.Form):
+class PolicyForm(PageForm):
     """The part of a policy that has inputs of its own; the rest is carried over from the version before."""
 
     number = forms.IntegerField(widget=forms.HiddenInput)
@@ -122,9 +128,11 @@ def initial_of(body: dict[str, Any]) -> dict[str, Any]:
     """What the form shows of a policy: rates in percent."""
     fallback = {name: value for name, value in body["fallback"].items() if name != "mode"}
     return {
-        **{name: body[name] for name in _NUMBERS},
+        "high": _decimal(body["high"]),
+        "low": _decimal(body["low"]),
         "audit_rate": _percent(body["audit_rate"]),
         "sentinel_rate": _percent(body["sentinel_rate"]),
+        "lease_seconds": body["lease_seconds"],
         "fallback_mode": body["fallback"]["mode"],
         "fallback": json.dumps(fallback, ensure_ascii=False, indent=1) if fallback else "",
     }
@@ -145,11 +153,15 @@ def exception_of(body: dict[str, Any]) -> ExceptionRow:
 
 def read_exceptions(post: QueryDict) -> list[ExceptionRow]:
     """The rows of the form as they were typed; rows without a value are left out."""
-    columns = [post.getlist(f"exception_{name}") for name in ("what", "value", "then", "high", "low", "segment")]
+    columns = [
+        post.getlist(f"exception_{name}") for name in ("what", "value", "then", "high", "low", "segment")
+    ]
     rows = []
     for what, value, then, high, low, segment in zip(*columns, strict=False):
         if value.strip():
-            rows.append(ExceptionRow(what, value.strip(), high.strip(), low.strip(), then == "force", segment))
+            rows.append(
+                ExceptionRow(what, value.strip(), high.strip(), low.strip(), then == "force", segment)
+            )
     return rows
 
 
@@ -167,7 +179,10 @@ def _publish(form: PolicyForm, post: QueryDict, frame: ProjectFrame, version: Po
     """Make the next version; False with errors in the form when it is refused."""
     data = form.cleaned_data
     if data["number"] != version.number:
-        form.add_error(None, _("v%(number)d was saved meanwhile. Look at it, then save again.") % {"number": version.number})
+        form.add_error(
+            None,
+            _("v%(number)d was saved meanwhile. Look at it, then save again.") % {"number": version.number},
+        )
         return False
     body = {
         **version.body,
@@ -196,13 +211,17 @@ def _context(project: Project, version: PolicyVersion, rows: Sequence[ExceptionR
         ).first(),
         exceptions=list(rows),
         labels=get_output_schema(project).label_order,
-        others=[(name, json.dumps(value)) for name, value in body.items() if name not in in_form],
+        others=[(name, json.dumps(body[name])) for name in DEFAULTS if name not in in_form],
         traffic=find_traffic(project, days=TRAFFIC_DAYS, low=body["low"], high=body["high"]),
     )
 
 
-def _percent(share: float) -> float:
-    return round(share * 100, 8)
+def _percent(share: float) -> str:
+    return f"{share * 100:.8g}"
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.2f}" if round(value, 2) == value else f"{value:g}"
 
 
 def _text(value: float | None) -> str:

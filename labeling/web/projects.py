@@ -29,7 +29,7 @@ from labeling.review.queries import QueueState
 from labeling.routing.queries import get_policy
 from labeling.web import actor_of
 from labeling.web.desk import describe
-from labeling.web.forms import put_errors
+from labeling.web.forms import PageForm, put_errors
 from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.my_day import MyDay, my_day
 from labeling.web.page import is_fragment, page
@@ -130,7 +130,7 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "project/settings.html", context, status=422 if form.errors else 200)
 
 
-class NewProject(forms.Form):
+class NewProject(PageForm):
     """The form of a new project. Labels and fields are typed one to a line."""
 
     name = forms.CharField(max_length=200, label=gettext_lazy("Name"))
@@ -186,7 +186,7 @@ class NewProject(forms.Form):
         }
 
 
-class ProjectSettings(forms.Form):
+class ProjectSettings(PageForm):
     """What may change in a project later on."""
 
     PLAIN = ("name", "time_zone", "publish_every_seconds", "publish_after_decisions")
@@ -194,7 +194,9 @@ class ProjectSettings(forms.Form):
     name = forms.CharField(max_length=200, label=gettext_lazy("Name"))
     time_zone = forms.CharField(max_length=60, label=gettext_lazy("Time zone"))
     guidelines = forms.CharField(
-        required=False, widget=forms.Textarea(attrs={"rows": 12}), label=gettext_lazy("Guidelines for reviewers")
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 12}),
+        label=gettext_lazy("Guidelines for reviewers"),
     )
     publish_every_seconds = forms.IntegerField(
         min_value=10,
@@ -270,7 +272,9 @@ def _my_decisions(by: Actor, project: Project) -> list[MyDecision]:
         .order_by("-pk")[:SHOWN_DECISIONS]
     )
     keys = dict(Item.objects.filter(pk__in=[d.item_id for d in found]).values_list("pk", "key"))
-    seen = [d.prediction_id for d in found if d.task.kind == TaskKind.REVIEW]  # of blind tasks, nothing is told afterwards
+    seen = [
+        d.prediction_id for d in found if d.task.kind == TaskKind.REVIEW
+    ]  # of blind tasks, nothing is told afterwards
     said = dict(Prediction.objects.filter(pk__in=seen).values_list("pk", "output"))
     return [
         MyDecision(
@@ -308,21 +312,24 @@ def example_row(task_type: str, schema: dict[str, Any]) -> str:
         TaskType.CLASSIFICATION: {"label": labels[0]},
         TaskType.MULTILABEL: {"labels": labels[:2]},
         TaskType.TEXT: {"text": "Nordhof Hardware"},
-        TaskType.FIELDS: {"fields": {name: _example_value(spec) for name, spec in (schema.get("fields") or {}).items()}},
+        TaskType.FIELDS: {
+            "fields": {
+                name: _example_value(name, spec) for name, spec in (schema.get("fields") or {}).items()
+            }
+        },
         TaskType.SPANS: {"spans": [{"start": 0, "end": 7, "label": labels[0]}]},
         TaskType.BOXES: {"boxes": [{"x": 0.1, "y": 0.1, "width": 0.5, "height": 0.3, "label": labels[0]}]},
     }[TaskType(task_type)]
-    row = {
-        "id": "item-0001",
-        "input": {"text": "Nordhof Hardware, 18 Nov 2026, 39.91"},
-        "prediction": prediction,
-        "confidence": 0.83,
-        "model": "my-model",
-        "model_version": "1.0",
-    }
-    return json.dumps(row, ensure_ascii=False, indent=1).replace("'", "’")
+    lines = [
+        '{"id": "item-0001",',
+        ' "input": {"text": "Nordhof Hardware, 18 Nov 2026, 39.91"},',
+        f' "prediction": {json.dumps(prediction, ensure_ascii=False)},',
+        ' "confidence": 0.83, "model": "my-model", "model_version": "1.0"}',
+    ]
+    return ("\n" + " " * 7).join(lines).replace("'", "’")
 
 
-def _example_value(spec: dict[str, Any]) -> Any:
-    return {"number": 39.91, "boolean": True, "date": "2026-11-18"}.get(spec.get("type", "string"), "Nordhof Hardware")
-
+def _example_value(name: str, spec: dict[str, Any]) -> Any:
+    by_type = {"number": 39.91, "boolean": True, "date": "2026-11-18"}
+    by_name = {"date": "2026-11-18", "total": "39.91", "number": "0088-41"}
+    return by_type.get(spec.get("type", "string"), by_name.get(name, "Nordhof Hardware"))

@@ -55,13 +55,9 @@ def find_traffic(project: Project, *, days: int, low: float, high: float) -> Tra
     if last is None:
         return None
     first = last - timedelta(days=days - 1)
-    rows = list(
-        cells.filter(day__gte=first)
-        .values("bucket")
-        .annotate(**{f"{name}_sum": Sum(name) for name in _COUNTS})
-        .order_by("bucket")
-    )
-    sums = {name: sum(row[f"{name}_sum"] for row in rows) for name in _COUNTS}
+    sums_of = [Sum(name) for name in _COUNTS]
+    rows = list(cells.filter(day__gte=first).values_list("bucket").annotate(*sums_of).order_by("bucket"))
+    sums = {name: sum(row[index] for row in rows) for index, name in enumerate(_COUNTS, 1)}
     return Traffic(
         first=first,
         last=last,
@@ -72,7 +68,7 @@ def find_traffic(project: Project, *, days: int, low: float, high: float) -> Tra
         audited=sums["audit_due"],
         low=low,
         high=min(high, 1.0),
-        bars=bars_of([(bucket_center(row["bucket"]), row["total_sum"]) for row in rows], low, high),
+        bars=bars_of([(bucket_center(row[0]), row[1]) for row in rows], low, high),
     )
 
 
@@ -89,4 +85,3 @@ def bars_of(counts: Sequence[tuple[float, int]], low: float, high: float) -> tup
         height = max(100 * count / most, 1.0) if count else 0.0
         bars.append(Bar(index * 1000 / BARS + 2, round(100 - height, 1), round(height, 1), tier))
     return tuple(bars)
-

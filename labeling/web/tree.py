@@ -27,7 +27,9 @@ def is_table(value: Any) -> bool:
     if all(isinstance(row, dict) and row for row in value):
         columns = {name for row in value for name in row}
         return len(columns) <= MOST_COLUMNS and all(is_scalar(cell) for row in value for cell in row.values())
-    return all(isinstance(row, list) and 1 < len(row) <= MOST_COLUMNS and all(map(is_scalar, row)) for row in value)
+    return all(
+        isinstance(row, list) and 1 < len(row) <= MOST_COLUMNS and all(map(is_scalar, row)) for row in value
+    )
 
 
 def render_tree(value: Any) -> SafeString:
@@ -51,7 +53,8 @@ def render_scalar(value: Any) -> SafeString:
     if text.startswith("data:") and len(text) > 200:
         head = text[5:60].split(";")[0].split(",")[0]
         return format_html(
-            '<span class="nil">{}</span>', _("%(type)s, %(count)d characters") % {"type": head, "count": len(text)}
+            '<span class="nil">{}</span>',
+            _("%(type)s, %(count)d characters") % {"type": head, "count": len(text)},
         )
     if text == "":
         return format_html('<span class="nil">{}</span>', _("empty"))
@@ -96,7 +99,9 @@ def _cells(rows: Sequence[Any], column: Any) -> Iterator[Any]:
 
 def _is_numeric(cells: Iterator[Any]) -> bool:
     values = [cell for cell in cells if cell is not None]
-    return bool(values) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in values)
+    return bool(values) and all(
+        isinstance(cell, int | float) and not isinstance(cell, bool) for cell in values
+    )
 
 
 def _num(is_number: bool) -> SafeString:
@@ -107,7 +112,9 @@ def _record(value: Mapping[str, Any]) -> SafeString:
     if not value:
         return render_scalar("")
     entries = list(value.items())
-    pairs = format_html_join("", "<dt>{}</dt><dd>{}</dd>", ((k, render_tree(v)) for k, v in entries[:MOST_ENTRIES]))
+    pairs = format_html_join(
+        "", "<dt>{}</dt><dd>{}</dd>", ((k, render_tree(v)) for k, v in entries[:MOST_ENTRIES])
+    )
     return format_html('<dl class="tree">{}</dl>{}', pairs, _more(len(entries) - MOST_ENTRIES))
 
 

@@ -4,7 +4,20 @@ from typing import Any
 
 from django.urls import include, path
 
-from labeling.web import account, datasets, history, home, items, media, models, people, policy, projects, review, trust
+from labeling.web import (
+    account,
+    datasets,
+    history,
+    home,
+    items,
+    media,
+    models,
+    people,
+    policy,
+    projects,
+    review,
+    trust,
+)
 
 
 def _area(name: str, *patterns: Any) -> Any:
@@ -24,7 +37,9 @@ _project = [
     path("media/<str:signed>/", media.show, name="media"),
     path(
         "review/",
-        _area("queue", path("", review.review, name="any"), path("<slug:queue>/", review.review, name="detail")),
+        _area(
+            "queue", path("", review.review, name="any"), path("<slug:queue>/", review.review, name="detail")
+        ),
     ),
     path(
         "tasks/",
@@ -45,12 +60,18 @@ _project = [
     path("models/", _area("model", path("", models.overview, name="list"))),
     path(
         "items/",
-        _area("item", path("", items.overview, name="list"), path("<path:item_id>/", items.detail, name="detail")),
+        _area(
+            "item",
+            path("", items.overview, name="list"),
+            path("<path:item_id>/", items.detail, name="detail"),
+        ),
     ),
     path(
         "datasets/",
         _area(
-            "dataset", path("", datasets.overview, name="list"), path("publish/", datasets.publish, name="publish")
+            "dataset",
+            path("", datasets.overview, name="list"),
+            path("publish/", datasets.publish, name="publish"),
         ),
     ),
     path(

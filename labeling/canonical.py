@@ -6,18 +6,21 @@ which changes the spelling of very large and very small ones and nothing else.
 """
 
 import hashlib
+import re
 from typing import Any
 
 import msgspec
 
 _encoder = msgspec.json.Encoder(order="sorted")
+# How a float that is a whole number may be written: 1.0, or 1e16 from there on. Text may look like that too, then we walk
+# for nothing.
+_WHOLE_FLOAT = re.compile(rb"\.0|[0-9]e[0-9+]")
 
 
 def canonical_bytes(value: Any) -> bytes:
     """UTF-8 canonical JSON of a decoded JSON value."""
     encoded = _encoder.encode(value)
-    # Only a float that is a whole number is ever written with ".0"; text may contain it too, then we walk for nothing.
-    return _encoder.encode(_whole_floats_as_ints(value)) if b".0" in encoded else encoded
+    return _encoder.encode(_whole_floats_as_ints(value)) if _WHOLE_FLOAT.search(encoded) else encoded
 
 
 def canonical_hash(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Reading request bodies on the ingestion path: type, encoding and size are checked before anything is decoded."""
+"""Reading request bodies: type, encoding and size are checked before anything is decoded."""
 
 import zlib
 from dataclasses import dataclass
@@ -43,17 +43,19 @@ def read_body(request: HttpRequest) -> tuple[str, bytes]:
 
 
 def _inflate(body: bytes) -> bytes:
-    """Inflate piece by piece, so that a bomb is refused at the limit and not after it."""
+    """Inflate piece by piece, so that a bomb is refused at the limit and not after it. A body may have several members."""
     inflater = zlib.decompressobj(wbits=31)
     pieces, size = [], 0
     try:
         while body:
+            if inflater.eof:
+                inflater = zlib.decompressobj(wbits=31)
             piece = inflater.decompress(body, _CHUNK)
             pieces.append(piece)
             size += len(piece)
             if size > MAX_BODY:
                 raise _too_large()
-            body = inflater.unconsumed_tail
+            body = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
     except zlib.error as error:
         raise BodyError(400, "malformed", "the body is not gzip") from error
     if not inflater.eof:

@@ -12,6 +12,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from labeling.api.bodies import BodyError
 from labeling.errors import (
     BusyError,
     ConflictError,
@@ -21,6 +22,7 @@ from labeling.errors import (
     NotAllowedError,
     NotFoundError,
 )
+from labeling.ingestion.decoding import MalformedError
 
 logger = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
@@ -33,6 +35,7 @@ _STATUS: dict[type[LabelingError], int] = {
     ConflictError: 409,
     BusyError: 429,
 }
+_MALFORMED = {"too_many_rows": 413, "too_deep": 422}
 _TITLES = {
     400: "Malformed request",
     401: "Not signed in",
@@ -85,6 +88,10 @@ def problem_of(error: Exception) -> tuple[dict[str, Any], dict[str, str]] | None
         status = _STATUS[type(error)]
         headers = {"Retry-After": str(error.extra.get("retry_after", RETRY_AFTER_S))} if status == 429 else {}
         return problem(status, error.code, error.detail, error.errors, error.extra), headers
+    if isinstance(error, BodyError):
+        return problem(error.status, error.code, error.detail), {}
+    if isinstance(error, MalformedError):
+        return problem(_MALFORMED.get(error.code, 400), error.code, str(error)), {}
     if isinstance(error, DATABASE_ERRORS):
         logger.warning("database not available: %s", error)
         body = problem(503, "unavailable", "The database is not available now; nothing was stored.")

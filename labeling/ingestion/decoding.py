@@ -9,12 +9,12 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 
-from labeling.errors import FieldError
+from labeling.errors import FieldError, InvalidError
 
 MAX_ROW_BYTES = 8 * 1024 * 1024
 MAX_STRING = 1024 * 1024
@@ -25,6 +25,9 @@ MEDIA_KEYS = frozenset({"image", "audio", "video", "pdf", "html"})
 INT_LEAST, INT_MOST = -(2**63), 2**64 - 1
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_ARRAY = re.compile(rb"[ \t\r\n]*\[")
+_BRACKETS_OR_TEXT = re.compile(r'[\[{]+|[\]}]+|"[^"\\]*(?:\\.[^"\\]*)*"')
+_MOST_BRACKETS = 2_000_000
 _LONG_DIGITS = re.compile(rb"[0-9]{19}")
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -65,6 +68,7 @@ class MalformedError(Exception):
         self.code = code
 
 
+_NAMES = ("id", "model", "model_version", "segment")
 _row_decoder = msgspec.json.Decoder(Row)
 _rows_decoder = msgspec.json.Decoder(list[Row])
 
@@ -75,7 +79,8 @@ def decode_one(body: bytes) -> Row | BadRow:
         row = _row_decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return _explain(_parse(body, number_is_syntax=False))
-    return _finish(row, body)
+    # What counts is the row itself, not how spaciously it was written.
+    return _finish(row, body if len(body) <= MAX_ROW_BYTES else msgspec.json.encode(row))
 
 
 def decode_array(body: bytes) -> list[Row | BadRow]:
@@ -105,9 +110,18 @@ def decode_lines(body: bytes, *, most: int) -> Iterator[Row | BadRow]:
             yield BadRow([FieldError("", error.code, str(error))])
 
 
+def decode_value(body: bytes) -> Any:
+    """Any JSON value within the limits of the contract. Raises MalformedError, or InvalidError naming the places."""
+    value = _parse(body, number_is_syntax=False)
+    errors = find_problems(value)
+    if errors:
+        raise InvalidError("invalid", errors[0].detail, errors)
+    return value
+
+
 def starts_as_array(body: bytes) -> bool:
     """Whether the first character that is not white space opens an array."""
-    return body[:64].lstrip(b" \t\r\n")[:1] == b"["
+    return _ARRAY.match(body) is not None
 
 
 def _parse(body: bytes, *, number_is_syntax: bool) -> Any:
@@ -125,21 +139,49 @@ def _parse(body: bytes, *, number_is_syntax: bool) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise MalformedError(f"the body is not valid UTF-8 at byte {error.start}") from error
+
+    def decode(part: str) -> Any:
+        return json.loads(part, parse_constant=constant, parse_int=_integer)
+
     try:
-        return json.loads(text, parse_constant=constant)
-    except RecursionError as error:
-        raise MalformedError(f"nested deeper than {MAX_DEPTH}", "too_deep") from error
+        try:
+            return decode(text)
+        except RecursionError:
+            return decode(_cut_deep(text))
     except json.JSONDecodeError as error:
         raise MalformedError(f"not JSON: {error.msg} at character {error.pos}") from error
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise MalformedError("a number has too many digits", "number_out_of_range") from error
+
+
+def _integer(digits: str) -> int:
+    """Python refuses to convert very many digits; they are out of range whatever they are."""
+    return int(digits) if len(digits) <= 40 else INT_MOST + 1
+
+
+def _cut_deep(text: str) -> str:
+    """JSON with what lies far below the permitted depth replaced by an empty list, so that it can be decoded at all."""
+    most = MAX_DEPTH + 2  # as deep as shows that it is too deep, whether in a row or in an array of rows
+    pieces, depth, start = [], 0, 0
+    for count, token in enumerate(_BRACKETS_OR_TEXT.finditer(text)):
+        if count > _MOST_BRACKETS:
+            raise MalformedError(f"nested deeper than {MAX_DEPTH}", "too_deep")
+        first, size = token[0][0], len(token[0])
+        if first in "[{":
+            if depth <= most < depth + size:
+                pieces.append(text[start : token.start() + most - depth])
+            depth += size
+        elif first in "]}":
+            if depth - size <= most < depth:
+                start = token.start() + depth - most
+                pieces.append("[]")
+            depth -= size
+    return "".join(pieces) + (text[start:] if depth <= most else "")
 
 
 def _parse_list(body: bytes) -> list[Any]:
     value = _parse(body, number_is_syntax=True)
     if not isinstance(value, list):
         raise MalformedError("expected an array")
-    if _has_lone_surrogate(value):
+    if any(_has_lone_surrogate(text) for text in _texts(value)):
         raise MalformedError("a text holds half of a surrogate pair")
     return value
 
@@ -172,20 +214,12 @@ def _explain_field(name: str, value: Any) -> list[FieldError]:
     except msgspec.ValidationError as error:
         detail = str(error).split(" - at")[0].replace("`", "")
         return [FieldError(f"/{name}", "invalid", f"{name}: {detail[:1].lower()}{detail[1:]}")]
-    return []
+    return _check_name(name, value)
 
 
 def _finish(row: Row, encoded: bytes, suspicious: bool | None = None) -> Row | BadRow:
     """The checks that msgspec does not make."""
-    errors = _check_id(row.id)
-    for name in ("model", "model_version", "segment"):
-        value = getattr(row, name)
-        if value and _CONTROL.search(value):
-            errors.append(FieldError(f"/{name}", "control_character", f"{name} holds a control character"))
-    for name in ("model", "segment"):
-        value = getattr(row, name)
-        if value is not None and not value.strip():
-            errors.append(FieldError(f"/{name}", "blank", f"{name} is blank"))
+    errors = [error for name in _NAMES for error in _check_name(name, getattr(row, name))]
     if len(encoded) > MAX_ROW_BYTES and suspicious is None:
         errors.append(FieldError("", "too_large", f"a row has at most {MAX_ROW_BYTES} bytes"))
     if row.occurred_at is not None:
@@ -211,20 +245,26 @@ def find_problems(value: Any) -> list[FieldError]:
 
 
 def _to_utc(row: Row) -> list[FieldError]:
+    """The first and the last year are left out: in some time zone, a day of theirs is outside the calendar."""
     try:
         row.occurred_at = row.occurred_at.astimezone(UTC) if row.occurred_at else None
     except OverflowError:
-        return [FieldError("/occurred_at", "out_of_range", "occurred_at is outside the calendar")]
-    return []
+        fits = False
+    else:
+        fits = row.occurred_at is None or MINYEAR < row.occurred_at.year < MAXYEAR
+    return [] if fits else [FieldError("/occurred_at", "out_of_range", "occurred_at is outside the calendar")]
 
 
-def _check_id(value: str) -> list[FieldError]:
-    if not value or len(value) > MAX_ID_LENGTH:
+def _check_name(name: str, value: Any) -> list[FieldError]:
+    """What types do not say about the texts that name things."""
+    if name not in _NAMES or value is None:
+        return []
+    if name == "id" and not 0 < len(value) <= MAX_ID_LENGTH:
         return [FieldError("/id", "invalid_length", f"an id has 1 to {MAX_ID_LENGTH} characters")]
     if _CONTROL.search(value):
-        return [FieldError("/id", "control_character", "an id holds no control characters")]
-    if not value.strip():
-        return [FieldError("/id", "blank", "an id is not only white space")]
+        return [FieldError(f"/{name}", "control_character", f"{name} holds a control character")]
+    if not value.strip() and name != "model_version":
+        return [FieldError(f"/{name}", "blank", f"{name} is only white space")]
     return []
 
 
@@ -291,13 +331,26 @@ def _text_problems(text: str, most: int) -> list[tuple[str, str]]:
     return problems
 
 
-def _has_lone_surrogate(value: Any) -> bool:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _has_lone_surrogate(text: str) -> bool:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
         return True
     return False
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value, keys too. Not recursive."""
+    todo = [value]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            yield from value
+            todo += value.values()
+        elif isinstance(value, list):
+            todo += value
 
 
 def _missing(name: str) -> FieldError:

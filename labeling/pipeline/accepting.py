@@ -31,6 +31,7 @@ def accept_one(*, door: Door, row: Row | BadRow) -> Accepted:
     """Accept a single row. Raises StaleRulesError when the door is out of date."""
     checked = _check(door.rules, 0, row)
     if isinstance(checked, Accepted):
+        _pass_guard(door)  # under other rules the row might be valid
         return checked
     _resolve_versions(door.rules, [checked])
     placed = place(door, [checked], timezone.now())[0]
@@ -48,6 +49,8 @@ def accept_predictions(*, door: Door, rows: Sequence[Row | BadRow]) -> list[Acce
     if candidates:
         _resolve_versions(door.rules, candidates)
         answers |= {answer.index: answer for answer in _retrying(lambda: _write(door, candidates))}
+    else:
+        _pass_guard(door)
     return [answers[index] for index in range(len(rows))]
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from labeling.datasets.services import offer_decision, withdraw_decision
@@ -54,9 +54,7 @@ def decide(
     ConflictError `claim_lost` when the token no longer holds the task, InvalidError when the answer does not fit it.
     """
     answer = Answer(verdict, output, seconds, note)
-    if not _is_token(token):
-        review.get_task(by, task_id)
-        raise ConflictError("claim_lost", "This is not the token of a claim.", extra={"holder": None})
+    _require_token(token, task_id, by)
     repeated = find_repeated(task_id=task_id, token=token, answer=answer, by=by)
     if repeated is None:
         try:
@@ -129,8 +127,7 @@ def undo_decision(*, decision_id: int, by: Actor, reason: str = "") -> dict[str,
 
 def skip(*, task_id: int, token: str, by: Actor, reason: str = "") -> None:
     """Give a task back without a verdict; it is counted and offered to others."""
-    if not _is_token(token):
-        raise ConflictError("claim_lost", "This is not the token of a claim.", extra={"holder": None})
+    _require_token(token, task_id, by)
     with transaction.atomic():
         task = review.skip_task(task_id=task_id, token=token, by=by, reason=reason)
         prediction = Prediction.objects.get(pk=task.prediction_id)
@@ -144,7 +141,12 @@ def _put_task_back(task: ReviewTask, decision: Decision, by: Actor) -> None:
     queue = None
     if decision.verdict == Verdict.ESCALATED:
         queue = ReviewQueue.objects.get(project_id=task.project_id, slug=DEFAULT_QUEUE)
-    review.put_back(task, queue=queue)
+    try:
+        with transaction.atomic():
+            review.put_back(task, queue=queue)
+    except IntegrityError:
+        # A later prediction has made a task for the item since: that one waits, and two may not.
+        review.finish_task(task, TaskState.CANCELLED)
 
 
 def _require_last_of_task(decision: Decision, task: ReviewTask) -> None:
@@ -237,11 +239,15 @@ def _with_decision(lost: LabelingError, task_id: int) -> LabelingError:
     return ConflictError("claim_lost", detail, extra=extra)
 
 
-def _is_token(token: str) -> bool:
+def _require_token(token: str, task_id: int, by: Actor) -> None:
+    """What was never a token has lost nothing that could be named; whether there is such a task comes first."""
     try:
-        return str(uuid.UUID(token)) == token
-    except (ValueError, AttributeError):
-        return False
+        is_token = str(uuid.UUID(token)) == token
+    except ValueError:
+        is_token = False
+    if not is_token:
+        review.get_task_of_any_queue(by, task_id)
+        raise ConflictError("claim_lost", "This is not the token of a claim.", extra={"holder": None})
 
 
 def _iso(moment: datetime) -> str:

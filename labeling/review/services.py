@@ -120,22 +120,35 @@ def list_own_claims(*, project_id: int, by: Actor) -> list[Claim]:
 
 def lock_claimed_task(*, task_id: int, token: str, by: Actor) -> ReviewTask:
     """The task, locked, if this token still holds it; ConflictError `claim_lost` naming who has it otherwise."""
-    task = get_task(by, task_id, for_update=True)
+    task = get_task_of_any_queue(by, task_id, for_update=True)
     if task.state != TaskState.CLAIMED or str(task.claim_token) != token or task.claimed_by_id != by.user_id:
-        raise _claim_lost(task)
+        raise _claim_lost(task)  # also where it has gone to the leads, who may not be asked by everybody
+    _require_queue(by, task)
     return task
 
 
-def get_task(actor: Actor, task_id: int, *, for_update: bool = False) -> ReviewTask:
+def get_task(actor: Actor, task_id: int) -> ReviewTask:
     """A task this person may work on, or NotFoundError."""
+    task = get_task_of_any_queue(actor, task_id)
+    _require_queue(actor, task)
+    return task
+
+
+def get_task_of_any_queue(actor: Actor, task_id: int, *, for_update: bool = False) -> ReviewTask:
+    """A task of a project this person reviews in, also where it is not theirs to work on; or NotFoundError."""
     tasks = ReviewTask.objects.select_for_update(of=("self",)) if for_update else ReviewTask.objects.all()
     task = (
         tasks.select_related("project", "queue").filter(pk=task_id).first() if 0 <= task_id < 2**63 else None
     )
     if task is None:
         raise NotFoundError("not_found", "There is no such task.")
-    require(actor, task.project_id, Permission.LEAD_REVIEW if task.queue.leads_only else Permission.REVIEW)
+    require(actor, task.project_id, Permission.REVIEW)
     return task
+
+
+def _require_queue(actor: Actor, task: ReviewTask) -> None:
+    if task.queue.leads_only:
+        require(actor, task.project_id, Permission.LEAD_REVIEW)
 
 
 @transaction.atomic

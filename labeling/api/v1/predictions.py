@@ -23,13 +23,12 @@ from labeling.api.authentication import actor_of, bearer_of
 from labeling.api.bodies import NDJSON_TYPE, BodyError, read_body
 from labeling.api.doors import Doorway
 from labeling.api.pages import link, page_schema, page_size, read_cursor
-from labeling.api.problems import field_errors, problem, problem_of, problem_response
+from labeling.api.problems import field_errors, problem_of, problem_response
 from labeling.api.v1.fields import JsonField
 from labeling.decisions.outcomes import read_outcomes
 from labeling.errors import ConflictError, InvalidError, invalid
 from labeling.ingestion.decoding import (
     BadRow,
-    MalformedError,
     Row,
     decode_array,
     decode_lines,
@@ -198,19 +197,13 @@ def _post_with_key(request: HttpRequest, plain: str, slug: str) -> HttpResponse:
 
 
 def _answer(request: HttpRequest, doorway: Doorway) -> HttpResponse:
-    try:
-        doorway.open()
-        kind, body = read_body(request)
-        if kind == NDJSON_TYPE:
-            return _answer_batch(doorway, list(decode_lines(body, most=MOST_LINES)))
-        if starts_as_array(body):
-            return _answer_batch(doorway, _checked_array(body))
-        return _answer_single(doorway, decode_one(body))
-    except BodyError as error:
-        return problem_response(problem(error.status, error.code, error.detail))
-    except MalformedError as error:
-        status = {"too_many_rows": 413, "too_deep": 422, "number_out_of_range": 422}.get(error.code, 400)
-        return problem_response(problem(status, error.code, str(error)))
+    doorway.open()
+    kind, body = read_body(request)
+    if kind == NDJSON_TYPE:
+        return _answer_batch(doorway, list(decode_lines(body, most=MOST_LINES)))
+    if starts_as_array(body):
+        return _answer_batch(doorway, _checked_array(body))
+    return _answer_single(doorway, decode_one(body))
 
 
 def _checked_array(body: bytes) -> Sequence[Row | BadRow]:

@@ -257,7 +257,7 @@ class KeyView(APIView):
     def delete(self, request: Request, key_id: int) -> Response:
         actor = actor_of(request)
         key = ApiKey.objects.filter(pk=key_id).first() if key_id < 2**63 else None
-        if key is None:
+        if key is None or (key.project_id is None and not actor.is_admin):
             raise NotFoundError("not_found", "There is no such key.")
         if key.project_id is not None:
             require(actor, key.project_id, Permission.OWN)

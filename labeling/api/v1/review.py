@@ -112,7 +112,7 @@ class HeartbeatView(APIView):
     def post(self, request: Request, task_id: int) -> Response:
         actor = actor_of(request)
         token = checked(TokenIn, request)["token"]
-        lease = lease_of(services.get_task(actor, task_id).project)
+        lease = lease_of(services.get_task_of_any_queue(actor, task_id).project)
         expires_at = services.heartbeat(task_id=task_id, token=token, by=actor, lease=lease)
         return Response({"expires_at": expires_at})
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from django import template
 from django.utils import formats, timezone
-from django.utils.safestring import SafeString
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 register = template.Library()

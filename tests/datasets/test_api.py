@@ -241,7 +241,8 @@ def test_verify(versions, lea, storage_root):
 
 
 def test_a_storage_that_lost_a_file_is_503(versions, lea):
-    open_storage().delete(DatasetSegment.objects.get(lo=1).path)
+    open_storage().delete(DatasetSegment.objects.get(lo=2).path)
+    assert body(lea.get("versions/2/diff/3/"))["removed"] == 1, "it is not needed for this"
     assert code(lea.get("versions/3/records/"), 503) == "segment_missing"
     assert code(lea.get("versions/1/diff/3/"), 503)
 

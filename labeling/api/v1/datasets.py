@@ -11,7 +11,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from kombu.exceptions import OperationalError as BrokerError
 from rest_framework import exceptions, serializers, status
-from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -51,7 +51,7 @@ MEDIA_TYPES = {
 }
 
 
-class _FormatIsOurs(BaseContentNegotiation):
+class _FormatIsOurs(DefaultContentNegotiation):
     """`?format=` names a file format here; DRF would look for a renderer of that name."""
 
     def select_renderer(

@@ -17,9 +17,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug", help="the project")
         parser.add_argument("--dataset", default=MAIN)
-        parser.add_argument(
-            "--at", default=LATEST, metavar="VERSION", help="number, tag or latest (default)"
-        )
+        parser.add_argument("--at", default=LATEST, metavar="VERSION", help="number, tag or latest (default)")
         parser.add_argument(
             "--quick", action="store_true", help="trust the row digests stored in intact files"
         )

@@ -10,7 +10,7 @@ import pytest
 
 from labeling.decisions.diffing import equal
 from labeling.replay.mapping import prediction_of, task_type_of
-from tests.journeys.replaying import Server, ledger_is_whole, recount, route_of, table_counts, truth
+from tests.journeys.replay.replaying import Server, ledger_is_whole, recount, route_of, table_counts, truth
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.data]
 

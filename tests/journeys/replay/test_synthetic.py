@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.replaying import (
+from tests.journeys.replay.replaying import (
     Server,
     ledger_is_whole,
     recount,

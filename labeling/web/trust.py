@@ -34,6 +34,8 @@ from labeling.web.trust_words import days_text
 SHOWN_DAYS = 90
 _DAY = timedelta(days=1)
 _CSV = ("start", "end", "key", "rate", "value", "low", "high", "n", "count", "population", "method", "note")
+_COLOURS = ("#0067a8", "#b84d00")  # the light theme's series: a file knows no theme
+_LIST_TOP, _LINE = 406, 17
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -117,12 +119,14 @@ def download_svg(request: HttpRequest, slug: str) -> HttpResponse:
     )
     zone = ZoneInfo(frame.project.time_zone)
     flags, _earlier = flags_of(list_changes(frame.project, report.window), report.window)
+    changes = [(_LIST_TOP + _LINE * place, *change) for place, change in enumerate(told(flags, zone))]
     context = {
         "project": frame.project,
         "days": days_text(report.window, zone),
-        "charts": two_charts(report, zone, has_flags=bool(flags)),
+        "charts": list(zip(two_charts(report, zone, has_flags=bool(flags)), _COLOURS, strict=True)),
         "flags": flags,
-        "changes": told(flags, zone),
+        "changes": changes,
+        "height": _LIST_TOP + _LINE * (len(changes) + 1),
         "made_at": timezone.now().astimezone(zone),
     }
     response = render(request, "trust/rates.svg", context, content_type="image/svg+xml")

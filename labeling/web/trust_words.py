@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from django.utils import formats
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
 from labeling.templatetags.interface import THIN_SPACE, percent, thin
@@ -21,6 +22,7 @@ from labeling.trust.figures import (
 )
 
 FEWEST = 10
+_LONGEST_CHANGE = 240
 
 # Rate, colour: the five numbers at the top, in their order.
 STATS = (
@@ -326,4 +328,4 @@ def change_text(change: Change) -> str:
         parts.append(_("Blind checks %(before)s to %(after)s") % rates)
     if not change.new_policy and change.reason:
         parts.append(change.reason)
-    return ". ".join(parts)
+    return Truncator(". ".join(parts)).chars(_LONGEST_CHANGE)

@@ -122,6 +122,28 @@ class History:
             append_delta(self.project.pk, [cell_entry(place, counts)])
         return Routed(prediction, place)
 
+    def count(
+        self,
+        *,
+        at: datetime = T0,
+        confidence: float = 0.8,
+        segment: str | None = None,
+        label: str | None = "a",
+        version: ModelVersion | None = None,
+        **counts: int,
+    ) -> None:
+        """Many predictions and answers at once: their counts, without their rows."""
+        place = place_of(
+            moment=at,
+            zone=self.zone,
+            period=self.period.pk,
+            mv=(version or self.version).pk,
+            confidence=confidence,
+            segment=segment,
+            label=label,
+        )
+        append_delta(self.project.pk, [cell_entry(place, counts)])
+
     def answer(
         self,
         routed: Routed,

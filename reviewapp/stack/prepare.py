@@ -13,12 +13,12 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from xmlrpc.client import ServerProxy
+from xmlrpc.client import Fault, ServerProxy
 
 import django
 import psycopg
 import redis
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from reviewapp import env as environment
 from reviewapp.env import Environment, SettingError
@@ -44,8 +44,10 @@ def main() -> int:
         _migrate(home)
         _call("bootstrap")
         _collect_static(home)
-        _start_rest(home, env)
+        # The web server alone first: it is what people wait for, and everything imports at its start.
+        _start(home, "web")
         _wait_for_web(env)
+        _start(home, *(program.name for program in programs(home, env) if not program.starts_at_once))
     except SettingError as error:
         print(f"reviewapp: {error}", file=sys.stderr, flush=True)
         return WRONG_SETTING
@@ -115,14 +117,16 @@ def _static_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _start_rest(home: Home, env: Environment) -> None:
-    """Ask the supervisor to start what needed the database first."""
+def _start(home: Home, *names: str) -> None:
+    """Ask the supervisor to start what needed the database first; what runs already is left alone."""
     transport = SupervisorTransport(None, None, f"unix://{home.control_socket}")
     with ServerProxy("http://127.0.0.1", transport=transport) as server:
-        # The web server first: it is what people wait for.
-        for program in reversed(programs(home, env)):
-            if not program.starts_at_once:
-                server.supervisor.startProcess(program.name, False)
+        for name in names:
+            try:
+                server.supervisor.startProcess(name, False)
+            except Fault as fault:
+                if fault.faultCode != Faults.ALREADY_STARTED:
+                    raise
 
 
 def _wait_for_web(env: Environment) -> None:

@@ -5,6 +5,7 @@ A fragment that answers a decision brings the next task along, so that moving on
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -32,6 +33,7 @@ from labeling.web.my_day import MyDay, last_decision_id, my_day
 from labeling.web.page import is_fragment, page
 
 IN_HAND = 2  # the task on the desk and the one that waits behind it
+SOON = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +156,14 @@ def heartbeat(request: HttpRequest, slug: str) -> HttpResponseBase:
 
 @page("POST")
 def release(request: HttpRequest, slug: str) -> HttpResponseBase:
-    """A page that is left gives its tasks back."""
+    """A page that is left gives its tasks back; one that may only be loading again lets their leases run out soon."""
     actor = actor_of(request)
     for task_id, token in workplace.held_by_page(request):
         try:
-            services.release_task(task_id=task_id, token=token, by=actor)
+            if request.POST.get("soon"):
+                services.heartbeat(task_id=task_id, token=token, by=actor, lease=SOON)
+            else:
+                services.release_task(task_id=task_id, token=token, by=actor)
         except LabelingError:  # lost or decided meanwhile: nothing to give back
             continue
     return HttpResponse(status=204)

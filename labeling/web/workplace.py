@@ -12,7 +12,7 @@ from labeling.errors import ConflictError, NotFoundError
 from labeling.history.actor import Actor
 from labeling.ingestion.models import Item, Prediction
 from labeling.pipeline.deciding import decide, skip
-from labeling.projects.access import Permission, require
+from labeling.projects.access import Permission, may, require
 from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
 from labeling.review.claiming import get_queue, lease_of
@@ -82,8 +82,9 @@ def take_one(project: Project, by: Actor, task_id: int) -> Claim | None:
 def record_posted(task: ReviewTask, form: QueryDict, by: Actor) -> dict[str, Any]:
     """Record what a form says; the decision's body.
 
-    A claim that ran out while nobody else wanted the task is taken again: the answer is as good as before. An answer
-    that was recorded that way and is sent once more has nothing left to do.
+    A claim that ran out while nobody else wanted the task, or that another page of the same person has renewed, is taken
+    again: the answer is as good as before. An answer that was recorded that way and is sent once more has nothing left
+    to do.
     """
     predicted = None
     if task.kind == TaskKind.REVIEW:
@@ -94,9 +95,9 @@ def record_posted(task: ReviewTask, form: QueryDict, by: Actor) -> dict[str, Any
     except ConflictError as lost:
         if _is_recorded(lost, answer, by):
             return {**lost.extra, "item": _key_of(task), "task": task.pk}
-        claim = None
-        if lost.code == "claim_lost" and task.state == TaskState.WAITING and "decision" not in lost.extra:
-            claim = claim_task(task_id=task.pk, by=by, lease=lease_of(task.project))
+        if lost.code != "claim_lost" or "verdict" in lost.extra or not _may_take(task, by):
+            raise
+        claim = claim_task(task_id=task.pk, by=by, lease=lease_of(task.project))
         if claim is None:
             raise
         return _record(task, str(claim.token), answer, by)
@@ -168,6 +169,14 @@ def _is_recorded(lost: ConflictError, answer: PostedAnswer, by: Actor) -> bool:
     if lost.extra.get("decided_by") != by.username or lost.extra.get("verdict") != answer.verdict:
         return False
     return answer.output is None or answer.output == lost.extra.get("output")
+
+
+def _may_take(task: ReviewTask, by: Actor) -> bool:
+    """Whether the task is free again, or this person's, in a queue that is open to them."""
+    task.refresh_from_db()
+    if task.state != TaskState.WAITING and task.claimed_by_id != by.user_id:
+        return False
+    return not task.queue.leads_only or may(by, task.project_id, Permission.LEAD_REVIEW)
 
 
 def _key_of(task: ReviewTask) -> str:

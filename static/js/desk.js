@@ -6,6 +6,7 @@ import { flash, onKey, press, startPage } from "./page.js";
 import { Outbox } from "./outbox.js";
 
 const HEARTBEAT_MS = 60_000;
+const FIRST_BEAT_MS = 5_000;
 const LOOK_AGAIN_MS = 10_000;
 const TOAST_MS = 6_000;
 
@@ -106,7 +107,7 @@ function send(desk, button) {
   setBusy(desk, true);
   showNext(); // with none at hand, the desk stays in sight until the answer is there
   outbox.add({
-    url: button.hasAttribute("formaction") ? button.formAction : desk.action,
+    url: button.getAttribute("formaction") ?? desk.getAttribute("action"), // `desk.action` is the buttons of that name
     body: new URLSearchParams(fields).toString(),
     task: desk.dataset.task,
   });
@@ -124,7 +125,7 @@ function setBusy(desk, busy) {
 function undo() {
   const form = document.getElementById("undo-form");
   const fields = () => new URLSearchParams({ decision: form.elements.decision.value }).toString();
-  outbox.add({ url: form.action, body: fields, task: "undo" });
+  outbox.add({ url: form.getAttribute("action"), body: fields, task: "undo" });
 }
 
 /** Puts what the server sent where it belongs: desks hidden at the end, other parts in place of their namesakes. */
@@ -243,13 +244,13 @@ function lose(desk, html) {
   desk.querySelector(".desk-note").innerHTML = html;
 }
 
-let reloading = false;
-globalThis.navigation?.addEventListener("navigate", (event) => (reloading = event.navigationType === "reload"));
-
-/** Gives back what is held. Not on a reload, which shows the same task again; without a way to tell, leases run out. */
+/** Gives back what is held: at once when a link was followed, soon when this may be a reload, which shows it again. */
+let following = false;
 function leave() {
-  if (!globalThis.navigation || reloading || !held().length) return;
-  navigator.sendBeacon(words.releaseUrl, claims());
+  if (!held().length) return;
+  const body = claims();
+  if (!following) body.append("soon", "1");
+  navigator.sendBeacon(words.releaseUrl, body);
 }
 
 // ---- what happens on the page -------------------------------------------------------------------------------------------
@@ -273,6 +274,8 @@ document.addEventListener(
 );
 
 document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href]");
+  following = Boolean(link) && link.target !== "_blank" && !event.defaultPrevented;
   if (event.target.closest("[data-drop]")) {
     event.target.closest("form.desk").remove();
     showNext() || lookForMore();
@@ -343,6 +346,7 @@ for (const element of toasts.querySelectorAll("[data-toast]")) setTimeout(() => 
 if (here()) show(here());
 outbox.run();
 lookForMore();
+setTimeout(beat, FIRST_BEAT_MS); // the page before this one may just have said that it leaves soon
 setInterval(beat, HEARTBEAT_MS);
 setInterval(() => here() || lookForMore(), LOOK_AGAIN_MS);
 document.documentElement.dataset.ready = "yes"; // browser tests wait for this

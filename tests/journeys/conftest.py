@@ -1,40 +1,78 @@
-"""What the journeys of this folder get."""
+"""A real browser on the running product. Each test gets a browser context of its own; errors in the page fail the test."""
 
-from pathlib import Path
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.journeys.replaying import Server, bootstrapped
+from tests.world import World, live_world, world
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "data: reads the replay files of ../shared/data")
+__all__ = ["live_world", "world"]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where the replay files are not, leave their tests out and say so."""
-    left_out = {item for item in items if item.get_closest_marker("data")}
-    if not left_out or DATA.is_dir():
-        return
-    config.get_terminal_writer().line(
-        f"no {DATA.parent.name}/{DATA.name} beside the project: {len(left_out)} tests are left out"
-    )
-    config.hook.pytest_deselected(items=list(left_out))
-    items[:] = [item for item in items if item not in left_out]
+@pytest.fixture(scope="session")
+def browser(browser_path: str) -> Iterator[Browser]:
+    """One Chromium for all tests. Playwright's loop runs in this thread, which Django takes for asynchronous code."""
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    args = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser_path, args=args)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture
-def data() -> Path:
-    """The folder of the replay files; tests that use it carry the marker `data`."""
-    return DATA
+def open_browser(browser: Browser, live_server: Any, live_world: World) -> Iterator[Callable[..., Page]]:
+    """Makes a page in which somebody is signed in: `open_browser("rita", width=390)`. Script errors fail the test."""
+    contexts: list[BrowserContext] = []
+    problems: list[str] = []
+
+    def make(who: str | None = None, *, width: int = 1440, height: int = 900, **options: Any) -> Page:
+        context = browser.new_context(
+            base_url=live_server.url,
+            viewport={"width": width, "height": height},
+            locale="en-GB",
+            timezone_id="UTC",
+            has_touch=width < 500,
+            **options,
+        )
+        contexts.append(context)
+        if who:
+            context.add_cookies([session_cookie(live_world, who, live_server.url)])
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: problems.append(f"script error: {error}"))
+        page.on("console", lambda message: problems.append(message.text) if _is_problem(message) else None)
+        return page
+
+    yield make
+    for context in contexts:
+        _leave_quietly(context)
+    assert problems == []
 
 
-@pytest.fixture
-def server(live_server: Any, settings: Any, tmp_path: Path) -> Server:
-    """The product behind a real socket, on the test database."""
-    settings.REVIEWAPP_CREDENTIALS = tmp_path / "credentials.json"
-    settings.REVIEWAPP_STORAGE = str(tmp_path / "storage")
-    return bootstrapped(live_server.url, settings.REVIEWAPP_CREDENTIALS)
+def session_cookie(world: World, who: str, url: str) -> Any:
+    """The cookie of a signed-in session, made without the sign-in page."""
+    client = Client()
+    client.force_login(world.person(who).user)
+    name = django_settings.SESSION_COOKIE_NAME
+    return {"name": name, "value": client.cookies[name].value, "url": url}
+
+
+def _leave_quietly(context: BrowserContext) -> None:
+    """Close a context with nothing of it on its way to the server, whose database is about to be emptied."""
+    for page in context.pages:
+        page.evaluate("() => { navigator.sendBeacon = () => true; }")
+        page.wait_for_load_state("networkidle")
+    context.close()
+
+
+def _is_problem(message: Any) -> bool:
+    """Errors of scripts, and whatever the content security policy has refused. Refused answers are the tests' business."""
+    return message.type == "error" and "Failed to load resource" not in message.text

@@ -1,0 +1,225 @@
+"""What a page says and keeps when something goes wrong, and what it does with claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from labeling.review.models import ReviewTask, TaskState
+from tests.journeys.desk import Desk, decisions, send
+from tests.world import World
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def desk(open_browser: Open, live_world: World) -> Desk:
+    """Rita before five letters, the next one at hand."""
+    project = live_world.letters
+    send(live_world, project, *({"id": f"l-{n}"} for n in range(1, 6)))
+    desk = Desk(open_browser("rita"), project).open()
+    desk.shows("l-1")
+    desk.has_next()
+    return desk
+
+
+def test_the_next_task_is_there_before_the_server_has_answered(desk: Desk) -> None:
+    held_back: list[Route] = []
+    desk.page.route("**/decide/", lambda route: held_back.append(route))
+    desk.press("Enter")
+    desk.shows("l-2")
+    assert decisions(desk.project) == []
+    desk.page.wait_for_timeout(50)
+    held_back[0].continue_()
+    desk.says("l-1 confirmed")
+    desk.settles()
+    assert decisions(desk.project) == [("l-1", "confirmed", {"label": "a"})]
+
+
+def test_a_decision_and_the_next_task_are_one_request(desk: Desk) -> None:
+    asked: list[str] = []
+    desk.page.on("request", lambda request: asked.append(request.url))
+    desk.press("Enter")
+    desk.shows("l-2")
+    desk.has_next()
+    desk.settles()
+    assert [url.rsplit("/", 2)[-2] for url in asked] == ["decide"]
+
+
+def test_without_an_answer_the_decision_is_kept_and_sent_again(desk: Desk) -> None:
+    desk.page.route("**/decide/", lambda route: route.abort())
+    desk.press("2", "Enter")
+    desk.says("Not saved, kept here: no answer from the server.")
+    desk.shows("l-2")
+    desk.press("Enter")
+    desk.says("2 decisions are not saved, kept here")
+    desk.page.unroute("**/decide/")
+    desk.page.get_by_role("button", name="Try again").click()
+    desk.shows("l-3")
+    desk.settles()
+    assert decisions(desk.project) == [("l-1", "corrected", {"label": "b"}), ("l-2", "confirmed", {"label": "a"})]
+
+
+def test_a_failing_server_is_named_and_tried_again(desk: Desk) -> None:
+    desk.page.route("**/decide/", lambda route: route.fulfill(status=503, body="broken"), times=1)
+    desk.press("Enter")
+    desk.says("the server failed")
+    desk.says("l-1 confirmed")  # by itself, after a while
+    desk.settles()
+    assert len(decisions(desk.project)) == 1
+
+
+def test_an_answer_that_was_lost_on_its_way_does_not_decide_twice(desk: Desk) -> None:
+    done: list[int] = []
+
+    def lose_the_answer(route: Route) -> None:
+        route.fetch()
+        done.append(1)
+        route.abort()
+
+    desk.page.route("**/decide/", lose_the_answer, times=1)
+    desk.press("Enter")
+    desk.says("Not saved, kept here")
+    desk.page.get_by_role("button", name="Try again").click()
+    desk.says("l-1 confirmed")
+    desk.settles()
+    assert done == [1]
+    assert decisions(desk.project) == [("l-1", "confirmed", {"label": "a"})]
+
+
+def test_what_was_not_saved_survives_a_crash_of_the_page(desk: Desk) -> None:
+    desk.page.route("**/decide/", lambda route: route.abort())
+    desk.press("3", "Enter")
+    desk.says("Not saved, kept here")
+    context = desk.page.context
+    desk.page.close(run_before_unload=False)
+    again = Desk(context.new_page(), desk.project).open()
+    again.says("l-1 corrected to c")
+    again.settles()
+    again.shows("l-2")
+    assert decisions(desk.project) == [("l-1", "corrected", {"label": "c"})]
+
+
+def test_signed_out_in_between(desk: Desk, live_world: World) -> None:
+    cookies = desk.page.context.cookies()
+    desk.page.context.clear_cookies(name=next(c["name"] for c in cookies if "session" in c["name"]))
+    desk.press("Enter")
+    desk.says("you are signed out")
+    desk.page.context.add_cookies(cookies)  # signed in again in another tab
+    desk.page.get_by_role("button", name="Try again").click()
+    desk.says("l-1 confirmed")
+
+
+def test_a_claim_lost_to_somebody_else_is_explained(desk: Desk, live_world: World) -> None:
+    first = ReviewTask.objects.get(state=TaskState.CLAIMED, position=_position_of(desk))
+    ReviewTask.objects.filter(pk=first.pk).update(
+        state="waiting", claimed_by=None, claim_token=None, claimed_at=None, lease_expires_at=None
+    )
+    rolf = live_world.api("rolf")
+    rolf.decide(rolf.claim_one(), "corrected", {"label": "c"}).expect(201)
+    desk.press("2", "Enter")
+    desk.says("l-1: not saved, see why")
+    desk.shows("l-2")  # nobody is torn away from what they look at
+    desk.page.get_by_role("button", name="Show it").click()
+    desk.shows("l-1")
+    expect(desk.here.get_by_role("alert")).to_contain_text("rolf decided this one meanwhile.")
+    expect(desk.here.get_by_role("alert")).to_contain_text("corrected: c")
+    expect(desk.verdict).to_have_text("b")  # what was chosen stays to compare
+    desk.here.get_by_role("button", name="Next").click()
+    desk.shows("l-2")
+    assert decisions(desk.project) == [("l-1", "corrected", {"label": "c"})]
+
+
+def test_a_claim_that_ran_out_while_nobody_wanted_it_is_no_loss(desk: Desk) -> None:
+    ReviewTask.objects.filter(state=TaskState.CLAIMED).update(
+        state="waiting", claimed_by=None, claim_token=None, claimed_at=None, lease_expires_at=None
+    )
+    desk.press("2", "Enter")
+    desk.says("l-1 corrected to b")
+    desk.settles()
+    assert decisions(desk.project) == [("l-1", "corrected", {"label": "b"})]
+
+
+def test_a_reload_shows_the_same_task_and_leaving_gives_it_back(desk: Desk) -> None:
+    desk.page.reload()
+    desk.shows("l-1")
+    desk.has_next()
+    assert ReviewTask.objects.filter(state=TaskState.CLAIMED).count() == 2
+    desk.press("q")
+    expect(desk.page.locator("h1")).to_have_text("Queues")
+    desk.page.wait_for_timeout(300)
+    assert ReviewTask.objects.filter(state=TaskState.CLAIMED).count() == 0
+
+
+def test_a_visible_page_holds_on_to_its_tasks(desk: Desk) -> None:
+    before = ReviewTask.objects.filter(state=TaskState.CLAIMED).values_list("lease_expires_at", flat=True)
+    soonest = min(before)
+    desk.page.clock.install()
+    desk.open()
+    with desk.page.expect_response("**/heartbeat/") as beat:
+        desk.page.clock.run_for(61_000)
+    assert len(beat.value.json()["held"]) >= 1
+    assert min(before.all()) > soonest
+
+
+def test_a_double_click_decides_once(desk: Desk) -> None:
+    desk.primary.dblclick()
+    desk.says("l-1 confirmed")
+    desk.shows("l-2")
+    desk.settles()
+    assert len(decisions(desk.project)) == 1
+
+
+def test_a_held_key_decides_once(desk: Desk) -> None:
+    desk.page.keyboard.down("Enter")
+    for _again in range(5):
+        desk.page.keyboard.down("Enter")  # what a keyboard sends while the key is held
+    desk.page.keyboard.up("Enter")
+    desk.says("l-1 confirmed")
+    desk.shows("l-2")
+    desk.settles()
+    assert len(decisions(desk.project)) == 1
+
+
+def test_when_nothing_waits_the_page_says_so_and_finds_new_work_by_itself(desk: Desk, live_world: World) -> None:
+    for number in range(1, 5):
+        desk.press("Enter")
+        desk.shows(f"l-{number + 1}")
+        desk.says(f"l-{number} confirmed")
+    desk.press("Enter")
+    expect(desk.page.locator("#nothing")).to_contain_text("Nothing waits for you")
+    send(live_world, desk.project, {"id": "late"})
+    expect(desk.here).to_have_attribute("data-item", "late", timeout=15_000)
+    expect(desk.page.locator("#nothing")).to_have_count(0)
+
+
+def test_undo_reaches_back_and_keeps_what_is_being_typed(open_browser: Open, live_world: World) -> None:
+    project = live_world.make_project("lines", "text")
+    send(live_world, project, *({"id": f"t-{n}", "prediction": {"text": f"line {n}"}} for n in range(1, 5)))
+    desk = Desk(open_browser("rita"), project).open()
+    for number in (2, 3):
+        desk.press("Enter")
+        desk.shows(f"t-{number}")
+        desk.says(f"t-{number - 1} confirmed")
+    desk.press("e")
+    desk.page.keyboard.type(" half typed")
+    desk.press("Escape", "u")
+    desk.shows("t-2")
+    desk.press("u")
+    desk.shows("t-1")
+    assert decisions(project) == []
+    desk.press("Enter")
+    desk.shows("t-2")
+    desk.press("Enter")
+    desk.shows("t-3")
+    expect(desk.here.locator("textarea[name=text]")).to_have_value("line 3 half typed")
+
+
+def _position_of(desk: Desk) -> int:
+    task = desk.here.get_attribute("data-task")
+    position: int = ReviewTask.objects.values_list("position", flat=True).get(pk=task)
+    return position

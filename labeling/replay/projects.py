@@ -1,8 +1,6 @@
 """What a replay asks of its project: that it exists, follows the wanted policy, and how much waits in its queues."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from labeling.replay.client import Api, ReplayError
 from labeling.replay.mapping import Json
@@ -27,8 +25,7 @@ def ensure_project(api: Api, slug: str, body: Json, policy: Json | None = None) 
         made = api.post("/projects/", {"slug": slug, **body, **({"policy": policy} if policy else {})})
         if made.status == 201:
             return
-        if made.code != "slug_taken" and made.status != 409:
-            made.expect(201)
+        made.expect(409)
         found = api.get(f"/projects/{slug}/")  # made by somebody else, or by a request whose answer was lost
     project = found.expect(200)
     if project["task_type"] != body["task_type"]:
@@ -42,11 +39,7 @@ def ensure_project(api: Api, slug: str, body: Json, policy: Json | None = None) 
 
 def get_load(api: Api, slug: str) -> Load:
     """Waiting and claimed tasks, without the queues that are for leads only."""
-    queues = [
-        queue
-        for queue in listed(api.get(f"/projects/{slug}/queues/").expect(200))
-        if not queue.get("leads_only")
-    ]
+    queues = [queue for queue in list_all(api, f"/projects/{slug}/queues/") if not queue["leads_only"]]
     return Load(sum(queue["waiting"] for queue in queues), sum(queue["claimed"] for queue in queues))
 
 
@@ -55,7 +48,12 @@ def get_lease_seconds(api: Api, slug: str) -> float:
     return float(api.get(f"/projects/{slug}/").expect(200)["policy"]["lease_seconds"])
 
 
-def listed(body: Any) -> list[Json]:
-    """The rows of a list answer."""
-    rows: list[Json] = body["results"] if isinstance(body, Mapping) else body
+def list_all(api: Api, path: str) -> list[Json]:
+    """The rows of all pages of a list."""
+    rows: list[Json] = []
+    following: str | None = path
+    while following:
+        page = api.get(following).expect(200)
+        rows += page["results"]
+        following = page["next"]
     return rows

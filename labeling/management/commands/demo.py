@@ -47,13 +47,17 @@ class Command(BaseCommand):
 
         kept = read_credentials(Path(settings.REVIEWAPP_CREDENTIALS))
         with Show(Digits(), kept.url, kept.api_key, Patience(PATIENCE_SECONDS), self._report) as show:
-            show.open(anew=recreate)
-            history = show.replay_history()
-            show.fill_queue()
-            told = f" (history: {history['created']} predictions, {history['decisions']})" if history else ""
-            self.stdout.write(f"The demo is at {kept.url}/projects/{show.slug}/{told}")
-            self.stdout.flush()
-            if not recreate:
+            while True:
+                show.open(anew=recreate)
+                history = show.replay_history()
+                show.fill_queue()
+                told = (
+                    f" (history: {history['created']} predictions, {history['decisions']})" if history else ""
+                )
+                self.stdout.write(f"The demo is at {kept.url}/projects/{show.slug}/{told}")
+                self.stdout.flush()
+                if recreate:
+                    return  # the stream of the running instance moves on to the new project by itself
                 show.stream()
 
     def _report(self, line: str) -> None:

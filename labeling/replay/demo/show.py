@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import count, takewhile
 
 from labeling.replay.answers import Habits
 from labeling.replay.client import Api, Patience
 from labeling.replay.demo.exhibit import Exhibit
 from labeling.replay.mapping import Json, Truth
-from labeling.replay.projects import ensure_project, get_load
+from labeling.replay.projects import ensure_project, get_load, list_all
 from labeling.replay.reviewers import Crew, Work
 from labeling.replay.run import Rehearsal
 from labeling.replay.sender import Sender
@@ -111,10 +112,8 @@ class Show:
 
     def _own_slugs(self) -> list[str]:
         """The demo's projects on this instance, oldest first: `digits`, `digits-2`, ..."""
-        found: list[str] = []
-        while self._api.get(f"/projects/{self._slug(len(found) + 1)}/").status == 200:
-            found.append(self._slug(len(found) + 1))
-        return found
+        there = {project["slug"] for project in list_all(self._api, "/projects/")}
+        return list(takewhile(there.__contains__, map(self._slug, count(1))))
 
     def _slug(self, number: int) -> str:
         return self._exhibit.slug if number == 1 else f"{self._exhibit.slug}-{number}"

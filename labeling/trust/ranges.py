@@ -81,9 +81,13 @@ class Draft:
 
     def asks(self, *, anchored: bool) -> list[Asked]:
         """The plain ranges it needs: (n, s, delta)."""
-        if self.value is None or not self.groups or self._is_weighted(anchored=anchored):
+        if self.value is None or not self.groups:
             return []
-        if len({group.chance for group in self.groups}) == 1 and (anchored or len(self.groups) == 1):
+        if len(self.groups) == 1:
+            return [(self.groups[0].n, self.groups[0].wrong, DELTA)]
+        if self._is_weighted(anchored=anchored):
+            return []
+        if anchored:
             n, wrong = sum(group.n for group in self.groups), sum(group.wrong for group in self.groups)
             return [(n, wrong, DELTA)]
         return [(group.n, group.wrong, DELTA / len(self.groups)) for group in self.groups]
@@ -99,9 +103,11 @@ class Draft:
         return Rate(self.value, max(0.0, low), min(1.0, high), self.n, self.count, population, method, note)
 
     def _is_weighted(self, *, anchored: bool) -> bool:
+        if len(self.groups) == 1:
+            return False
         if anchored:
             return len({group.chance for group in self.groups}) > 1
-        return len(self.groups) > 1 and sum(group.wrong for group in self.groups) >= NORMAL_FROM_ERRORS
+        return sum(group.wrong for group in self.groups) >= NORMAL_FROM_ERRORS
 
     def _range(self, found: Sequence[tuple[float, float]], *, anchored: bool) -> tuple[float, float, str]:
         if not self.groups:

@@ -20,7 +20,8 @@ def json_text(encoded: bytes | None) -> str:
 
 def copy_lines(table: str, columns: Sequence[str], lines: Iterable[str]) -> None:
     """COPY prepared lines (fields joined by tabs) into a table, within the current transaction."""
-    with connection.cursor() as cursor:
+    # Django turns the driver's errors into its own around `execute` only.
+    with connection.wrap_database_errors, connection.cursor() as cursor:
         statement = f"copy {table} ({', '.join(columns)}) from stdin"
         with cursor.copy(statement) as copy:
             copy.write("".join(f"{line}\n" for line in lines))

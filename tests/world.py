@@ -9,17 +9,19 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
+from django.test.client import ClientHandler
 
 from labeling.history.actor import Actor
 from labeling.ingestion.partitions import ensure_partitions
@@ -192,6 +194,14 @@ class Reply:
         return body
 
 
+@cache
+def _handler(enforce_csrf_checks: bool) -> ClientHandler:
+    """The stack of middleware is made once, not for every client: one of its layers reads all static files."""
+    handler = ClientHandler(enforce_csrf_checks)
+    handler.load_middleware()
+    return handler
+
+
 _NOTHING = object()
 
 
@@ -202,6 +212,7 @@ class Api:
         self.key = key
         self.at = at
         self.client = Client(**options)
+        self.client.handler = _handler(self.client.handler.enforce_csrf_checks)
 
     def request(
         self, method: str, path: str, body: Any = _NOTHING, *, kind: str = "application/json", **headers: str
@@ -326,36 +337,68 @@ def in_threads(work: Sequence[Callable[[], T]], *, timeout: float = 60) -> list[
     return results
 
 
+class Beside:
+    """Runs something in a thread with a connection of its own, from now on; `end` waits for it and raises its error."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work = work
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            self._error = error
+        finally:
+            connection.close()
+
+    def end(self) -> None:
+        self._thread.join(60)
+        assert not self._thread.is_alive(), "a thread does not end"
+        if self._error is not None:
+            raise self._error
+
+
 @contextmanager
-def open_transaction_elsewhere(statement: str, values: Sequence[Any] = ()) -> Iterator[None]:
-    """Somebody else's transaction that has run a statement and stays open meanwhile; it is rolled back."""
+def uncommitted(work: Callable[[], Any]) -> Iterator[None]:
+    """Somebody else has done this, in another connection, and their transaction commits only when the block ends."""
     began, end = threading.Event(), threading.Event()
-    errors: list[BaseException] = []
 
     def hold() -> None:
         try:
-            with connection.cursor() as cursor:
-                cursor.execute("begin")
-                cursor.execute(statement, values)
+            with transaction.atomic():
+                work()
                 began.set()
                 end.wait(60)
-                cursor.execute("rollback")
-        except BaseException as error:
-            errors.append(error)
         finally:
             began.set()
-            connection.close()
 
-    thread = threading.Thread(target=hold, daemon=True)
-    thread.start()
+    other = Beside(hold)
     began.wait(60)
     try:
         yield
     finally:
         end.set()
-        thread.join(60)
-        if errors:
-            raise errors[0]
+        other.end()
+
+
+def somebody_waits(count: int = 1) -> bool:
+    """Whether so many connections wait for a lock of another one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        return bool(cursor.fetchone()[0] >= count)
+
+
+def wait_until(condition: Callable[[], bool], *, timeout: float = 30) -> None:
+    """Look until it is so."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "it never became so"
+        time.sleep(0.01)
 
 
 @pytest.fixture

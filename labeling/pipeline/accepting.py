@@ -16,7 +16,7 @@ from labeling.ingestion.candidates import Candidate, fingerprint
 from labeling.ingestion.decoding import BadRow, Row
 from labeling.ingestion.partitions import ensure_partitions, is_missing_partition
 from labeling.ingestion.services import copy_new_items, find_keys, get_model_version_ids
-from labeling.pipeline.known import settle_known
+from labeling.pipeline.known import LabelledMeanwhileError, settle_known
 from labeling.pipeline.placing import GUARD, Accepted, Door, StaleRulesError, place
 from labeling.pipeline.single import write_new_row
 from labeling.review.tasks import copy_tasks
@@ -72,10 +72,14 @@ def _resolve_versions(rules: RoutingRules, candidates: Sequence[Candidate]) -> N
 
 
 def _retrying(write: Callable[[], T]) -> T:
-    """Run a writer again when another request wrote one of its items first, or a partition is missing."""
+    """Run a writer again when another request wrote one of its items first, or a partition is missing, or a person was
+    deciding about one of its items."""
     for attempt in range(MOST_TRIES):
         try:
             return write()
+        except LabelledMeanwhileError:
+            if attempt == MOST_TRIES - 1:
+                raise
         except (IntegrityError, OperationalError) as error:
             if is_missing_partition(error):
                 ensure_partitions()

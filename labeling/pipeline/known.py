@@ -21,6 +21,10 @@ from labeling.review.tasks import add_tasks
 from labeling.trust.deltas import Tally
 
 
+class LabelledMeanwhileError(Exception):
+    """A person's label was committed after it had been looked for: these rows are to be answered anew."""
+
+
 @dataclass(slots=True)
 class KnownRows:
     """What is known of the items of some rows, kept up to date while their rows are gone through in order."""
@@ -136,3 +140,11 @@ def _write_further(state: KnownRows, tally: Tally) -> None:
                 )
             )
     add_outcomes(state.door.rules.project_id, ids=outcomes, of_predictions=False)
+    _refuse_if_labelled({p.prediction.item_id for p in state.made if p.prediction.route != Route.SETTLED})
+
+
+def _refuse_if_labelled(item_ids: set[int]) -> None:
+    """Writing a task or an outcome waits for whoever is deciding about the item; by now their label can be seen."""
+    labels = AcceptedLabel.objects.filter(item_id__in=item_ids, decision__isnull=False, output__isnull=False)
+    if item_ids and labels.exists():
+        raise LabelledMeanwhileError

@@ -477,7 +477,16 @@ def test_a_new_prediction_does_not_disturb_somebody_who_pages(mixed: Api) -> Non
     page = mixed.get(mixed.below("predictions/?limit=4")).expect(200)
     mixed.predict(a_row()).expect(201)
     rest = mixed.get(page["next"].removeprefix("http://testserver")).expect(200)
-    assert [line["id"] for line in page["results"] + rest["results"]] == ["f8", "r7", "a6", "f5", "r4", "a3", "f2", "r1"]
+    assert [line["id"] for line in page["results"] + rest["results"]] == [
+        "f8",
+        "r7",
+        "a6",
+        "f5",
+        "r4",
+        "a3",
+        "f2",
+        "r1",
+    ]
 
 
 def test_a_line_of_the_list(otto: Api) -> None:

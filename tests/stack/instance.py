@@ -116,8 +116,7 @@ class Instance:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{page}", timeout=5) as answer:
                 return bool(answer.status == 200)
-        except OSError as error:
-            print(page, error)
+        except OSError:
             return False
 
     def _is_up_or_ended(self) -> bool:

@@ -213,16 +213,18 @@ def _next(
             messages.info(request, toast.text)
         return redirect("queue:detail", project.slug, queue.slug)
     timezone.activate(ZoneInfo(project.time_zone))
-    have = request.POST.get("have", "")
-    missing = bring - (int(have) if have.isdecimal() and len(have) < 4 else 0)
-    desks = [*first, *build_desks(project, by, workplace.take(queue, by, missing), is_hidden=True)]
+    held = {task_id for task_id, _token in workplace.held_by_page(request)}
+    kept = workplace.own_claims(project, by, queue=queue.slug) if request.POST.get("own") else []
+    claims = [claim for claim in kept if claim.task.pk not in held][: max(0, bring - len(held))]
+    claims += workplace.take(queue, by, bring - len(held) - len(claims))
+    desks = [*first, *build_desks(project, by, claims, is_hidden=True)]
     context = ReviewPage(
         project=project,
         queue=queue,
         desks=desks,
         today=my_day(by, project),
         last_decision=last_decision_id(by, project),
-        is_empty=not desks and have in ("", "0"),
+        is_empty=not desks and not held,
         toast=toast,
     )
     return render(request, "review/task.html#after", {"review": context})

@@ -30,7 +30,7 @@ from labeling.web.desk import describe
 
 MOST_HELD = 20
 _SHORT = 48
-_SILENT = ("csrfmiddlewaretoken", "token", "seconds", "queue", "action", "have")
+_SILENT = ("csrfmiddlewaretoken", "token", "seconds", "queue", "action", "held", "own")
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,18 +58,26 @@ function clock(desk) {
   return clocks.get(desk);
 }
 
+/** Until the first answer, the server may offer what an earlier life of this page still holds. */
+let isFresh = true;
+const heldAs = (desk) => `${desk.dataset.task}:${desk.elements.token.value}`;
+
 // ---- sending ------------------------------------------------------------------------------------------------------
 
 const outbox = new Outbox(words.person, {
   token: () => document.cookie.split("; ").find((part) => part.startsWith(`${words.csrfCookie}=`))?.split("=")[1] ?? "",
-  extra: () => [["have", String(held().length)], ["queue", words.queue]],
+  extra: () => [
+    ...held().map((desk) => ["held", heldAs(desk)]),
+    ["queue", words.queue],
+    ["own", isFresh ? "1" : ""],
+  ],
   saved(entry, html) {
-    const desk = deskOf(entry.task);
-    const wasHere = desk && !desk.hidden;
-    desk?.remove();
+    isFresh = false;
+    deskOf(entry.task)?.remove();
     clearToast("failed");
     insert(html);
-    if (wasHere || !here()) showNext() || lookForMore();
+    if (here()?.dataset.gone) showNext();
+    else if (!here()) showNext() || lookForMore();
   },
   refused(entry, status, html) {
     const desk = deskOf(entry.task);
@@ -203,7 +211,9 @@ async function lookForMore() {
   if (looking || outbox.size || document.visibilityState === "hidden") return;
   looking = true;
   try {
-    insert(await post(words.moreUrl, new URLSearchParams(outbox.answer.extra())));
+    const html = await post(words.moreUrl, new URLSearchParams(outbox.answer.extra()));
+    isFresh = false;
+    insert(html);
     if (!here()) showNext();
   } catch {
     // The next look, or the next decision, tries again.
@@ -213,7 +223,7 @@ async function lookForMore() {
 
 const claims = () => {
   const body = new FormData();
-  for (const desk of held()) body.append("held", `${desk.dataset.task}:${desk.elements.token.value}`);
+  for (const desk of held()) body.append("held", heldAs(desk));
   body.append("csrfmiddlewaretoken", outbox.answer.token());
   return body;
 };
@@ -343,7 +353,11 @@ addEventListener("beforeunload", (event) => outbox.size && event.preventDefault(
 
 startPage();
 for (const element of toasts.querySelectorAll("[data-toast]")) setTimeout(() => element.remove(), TOAST_MS);
-if (here()) show(here());
+for (const desk of desks().filter((one) => outbox.holds(one.dataset.task))) {
+  desk.dataset.gone = "yes"; // decided before a crash or reload, and on its way
+  setBusy(desk, true);
+}
+if (here() && !here().dataset.gone) show(here());
 outbox.run();
 lookForMore();
 setTimeout(beat, FIRST_BEAT_MS); // the page before this one may just have said that it leaves soon

@@ -13,7 +13,8 @@ from tests.world import World, a_row
 
 def send(world: World, project: Project, *rows: dict[str, Any]) -> None:
     """Predictions of a model service, in the middle tier unless a row says otherwise."""
-    world.api("otto", at=project).predict([a_row(**row) for row in rows]).expect(200)
+    answer = world.api("otto", at=project).predict([a_row(**row) for row in rows]).expect(200)
+    assert answer["created"] == len(rows), answer
 
 
 class Desk:

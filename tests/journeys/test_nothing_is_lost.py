@@ -159,7 +159,7 @@ def test_a_visible_page_holds_on_to_its_tasks(desk: Desk) -> None:
     before = ReviewTask.objects.filter(state=TaskState.CLAIMED).values_list("lease_expires_at", flat=True)
     soonest = min(before)
     desk.page.clock.install()
-    desk.open()
+    desk.open().has_next()
     with desk.page.expect_response("**/heartbeat/") as beat:
         desk.page.clock.run_for(61_000)
     assert len(beat.value.json()["held"]) >= 1

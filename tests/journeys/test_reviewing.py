@@ -194,7 +194,7 @@ def test_fields_are_walked_with_tab_and_enter(open_browser: Open, live_world: Wo
         "receipts",
         "fields",
         label_schema={
-            "fields": {"company": {}, "total": {"type": "number"}, "paid": {"type": "boolean"}, "note": {}}
+            "fields": {"sum": {"type": "number"}, "note": {}, "paid": {"type": "boolean"}, "company": {}}
         },
     )
     prediction = {
@@ -213,6 +213,7 @@ def test_fields_are_walked_with_tab_and_enter(open_browser: Open, live_world: Wo
     desk.shows("r-2")
     desk.press("Enter")
     desk.shows("r-3")
+    desk.has_next()
     desk.press("e")
     desk.page.keyboard.type("much")
     desk.press("Control+Enter")  # no number: it comes back with what was typed

@@ -113,10 +113,7 @@ def download_csv(request: HttpRequest, slug: str) -> HttpResponse:
 @page("GET")
 def download_svg(request: HttpRequest, slug: str) -> HttpResponse:
     """The two charts as one picture that explains itself."""
-    frame, report = _download(request, slug)
-    report = (
-        report if report.query.by is None else get_trust_report(frame.project, replace(report.query, by=None))
-    )
+    frame, report = _download(request, slug, all_together=True)
     zone = ZoneInfo(frame.project.time_zone)
     flags, _earlier = flags_of(list_changes(frame.project, report.window), report.window)
     changes = [(_LIST_TOP + _LINE * place, *change) for place, change in enumerate(told(flags, zone))]
@@ -138,11 +135,15 @@ def _given(request: HttpRequest) -> dict[str, str]:
     return {name: str(request.GET[name]) for name in request.GET if request.GET[name]}
 
 
-def _download(request: HttpRequest, slug: str) -> tuple[ProjectFrame, TrustReport]:
+def _download(
+    request: HttpRequest, slug: str, *, all_together: bool = False
+) -> tuple[ProjectFrame, TrustReport]:
     frame = project_frame(request, slug, Permission.READ_TRUST, tab="trust")
     given = _given(request)
     ensure_folded(frame.project.pk)
     query = _query(frame, given, read_days_known(frame.project.pk))
+    if all_together:
+        query = replace(query, by=None, reviewer=None)
     return frame, get_trust_report(frame.project, query)
 
 

@@ -154,7 +154,7 @@ def columns_of(window: Window, zone: ZoneInfo) -> tuple[Tick, ...]:
     days = (window.last - window.first).days + 1
     if days == 1:
         return _hours_of(window, zone)
-    step = next((step for step in _STEPS if days / step <= _MOST_LABELS), _STEPS[-1])
+    step = next((step for step in _STEPS if days / step <= _MOST_LABELS), days // _MOST_LABELS)
     shown = [window.first + timedelta(days=number) for number in range(0, days - 1, step)]
     places = [(_middle(day, window, zone), day) for day in shown]
     end = _middle(window.last, window, zone)

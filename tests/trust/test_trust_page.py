@@ -2,6 +2,7 @@
 
 import csv
 import io
+import random
 import re
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
@@ -20,7 +21,7 @@ from labeling.trust.figures import Rate
 from labeling.trust.queries import get_trust_report, latest_of, weeks_of
 from labeling.trust.services import fold_deltas
 from labeling.web import trust_charts, trust_words
-from tests.trust.history import History
+from tests.trust.history import History, live_at_random
 
 pytestmark = pytest.mark.django_db
 
@@ -383,3 +384,44 @@ def test_the_number_of_statements_is_the_same_for_ten_days_and_twenty(history, v
             assert client.get(PAGE, params).status_code == 200
         counts.append(len(captured))
     assert counts[0] == counts[1] <= 24
+
+
+# --- Anything at all -------------------------------------------------------------------------------------------
+
+_TIMES = [
+    "",
+    "2025-03-01",
+    "2025-03-05T10:30:00Z",
+    "2025-03-05T10:30:00+05:30",
+    "1900-01-01",
+    "2199-12-31",
+    "0000-00-00",
+]
+_ANYTHING = {
+    "from": [*_TIMES, "2025-03-05T25:00:00Z"],
+    "to": [*_TIMES, "９９９９-01-01"],
+    "every": ["", "hour", "day", "week", "bad"],
+    "by": ["", "segment", "label", "band", "model_version", "reviewer", "zzz"],
+    "segment": ["", "", "", "north", "\x00", "é" * 300],
+    "label": ["", "", "", "a", "'"],
+    "model_version": ["", "", "reader 1", "nope"],
+    "reviewer": ["", "", "", "rita", "nobody"],
+    "explain": ["", "review_rate", "x"],
+    "points": ["", "all"],
+}
+
+
+@pytest.mark.slow
+def test_no_question_makes_the_server_fail(history, client):
+    live_at_random(history, 3)
+    empty = History("empty", time_zone="Australia/Lord_Howe")
+    client.force_login(history.person("olga", "owner"))
+    empty.person("olga", "owner")
+    chance, answered = random.Random(0), set()
+    for _ in range(300):
+        params = {name: chance.choice(values) for name, values in _ANYTHING.items() if chance.random() < 0.5}
+        slug = chance.choice(["news", "news", "empty"])
+        pages = [f"/projects/{slug}/trust/{part}" for part in ("", "rates.csv", "rates.svg")]
+        path = chance.choice([*pages, f"/api/v1/projects/{slug}/trust/"])
+        answered.add(client.get(path, params).status_code)
+    assert answered == {200, 422}

@@ -17,7 +17,8 @@ def ensure_marks(queue_id: int, priorities: Iterable[int]) -> None:
             [QueueMark(queue_id=queue, priority=priority) for queue, priority in sorted(missing)],
             ignore_conflicts=True,
         )
-        _seen_marks.update(missing)
+        # Only what is committed may be remembered: after a rollback the mark is not there.
+        transaction.on_commit(lambda: _seen_marks.update(missing))
 
 
 def move_marks() -> None:

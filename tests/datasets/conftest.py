@@ -47,15 +47,21 @@ def live_world(transactional_db, storage_root):
     return World()
 
 
-@pytest.fixture
-def publishers(live_world, storage_root):
-    """Processes that publish in the test's database and storage."""
-    at = connection.settings_dict
+@pytest.fixture(scope="session")
+def publishing_program(django_db_setup, django_db_blocker):
+    """One program for all tests; it forks for each publication."""
+    with django_db_blocker.unblock():
+        at = connection.settings_dict
     url = f"postgresql://{quote(at['USER'])}:{quote(at['PASSWORD'])}@/{quote(at['NAME'])}?host={quote(at['HOST'], safe='')}"
-    if at["PORT"]:
-        url += f"&port={at['PORT']}"
-    environment = {**os.environ, "DATABASE_URL": url, "REVIEWAPP_STORAGE": str(storage_root)}
-    environment |= {"DJANGO_SETTINGS_MODULE": "reviewapp.settings", "PYTHONPATH": os.pathsep.join(sys.path)}
-    started = Publishers(environment)
+    url += f"&port={at['PORT']}" if at["PORT"] else ""
+    environment = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "reviewapp.settings"}
+    started = Publishers({**environment, "PYTHONPATH": os.pathsep.join(sys.path)})
     yield started
     started.close()
+
+
+@pytest.fixture
+def publishers(publishing_program, live_world, storage_root):
+    """Processes that publish in the test's database and storage."""
+    publishing_program.storage = str(storage_root)
+    return publishing_program

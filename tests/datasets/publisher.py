@@ -18,6 +18,8 @@ POINTS = ("claimed", "built", "half_written", "written", "uncommitted", "committ
 class Publishers:
     """The tests' side of this program."""
 
+    storage = ""
+
     def __init__(self, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, __file__],
@@ -29,7 +31,9 @@ class Publishers:
 
     def start(self, dataset_id: int, *, point: str | None = None, signum: int = signal.SIGKILL) -> int:
         """Start a publication that sends itself a signal at a step; the pid."""
-        return self._ask(do="start", dataset=dataset_id, point=point, signal=int(signum))
+        return self._ask(
+            do="start", dataset=dataset_id, point=point, signal=int(signum), storage=self.storage
+        )
 
     def wait(self, pid: int) -> int:
         """Until the process has ended or stopped: its exit code, or the signal's number negated."""
@@ -53,6 +57,8 @@ def main() -> None:
     import django
 
     django.setup()
+    from django.conf import settings
+
     from labeling.datasets.services import publish
 
     for line in sys.stdin:
@@ -61,6 +67,7 @@ def main() -> None:
             _pid, status = os.waitpid(order["pid"], os.WUNTRACED)
             answer = -os.WSTOPSIG(status) if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status)
         elif (answer := os.fork()) == 0:
+            settings.REVIEWAPP_STORAGE = order["storage"]
             os._exit(_publish(publish, order))
         print(json.dumps(answer), flush=True)
 

@@ -29,13 +29,13 @@ def batches(world, number, split=None):
 
 @pytest.fixture
 def history(world):
-    """Six versions of additions, corrections, removals and returns, with what each must hold."""
+    """Five versions of additions, corrections, removals and returns, with what each must hold."""
     chance = random.Random(7)
     state: dict[str, str] = {}
     states = [{}]
-    for _version in range(6):
-        for _ in range(30):
-            key, label = f"item-{chance.randrange(40):02}", chance.choice(["spam", "ham", None])
+    for _version in range(5):
+        for _ in range(20):
+            key, label = f"item-{chance.randrange(25):02}", chance.choice(["spam", "ham", None])
             if label is None and key not in state:
                 continue
             world.decide(key, label)
@@ -66,9 +66,9 @@ def test_every_version_reads_as_it_was(world, history, records):
 
 
 def test_the_three_formats_say_the_same(world, history, tmp_path):
-    (tmp_path / "all.parquet").write_bytes(b"".join(to_parquet(batches(world, 6))))
+    (tmp_path / "all.parquet").write_bytes(b"".join(to_parquet(batches(world, 5))))
     table = parquet.read_table(tmp_path / "all.parquet")
-    lines = [json.loads(line) for line in b"".join(to_jsonl(batches(world, 6))).splitlines()]
+    lines = [json.loads(line) for line in b"".join(to_jsonl(batches(world, 5))).splitlines()]
     assert table.column_names == list(RECORD_FIELDS) == list(lines[0])
     rows = table.to_pylist()
     for row in rows:
@@ -76,7 +76,7 @@ def test_the_three_formats_say_the_same(world, history, tmp_path):
         for name in segments.JSON_COLUMNS:
             row[name] = None if row[name] is None else json.loads(row[name])
     assert rows == lines
-    text = b"".join(to_csv(batches(world, 6), task_type="classification", fields=[])).decode()
+    text = b"".join(to_csv(batches(world, 5), task_type="classification", fields=[])).decode()
     cells = list(csv.DictReader(io.StringIO(text, newline="")))
     assert [row["record_id"] for row in cells] == [line["record_id"] for line in lines]
     for row, line in zip(cells, lines, strict=True):
@@ -190,8 +190,8 @@ def test_lists_in_csv_are_json(db, storage_root, task_type, label, column):
 
 
 def test_differences_of_all_pairs(world, history):
-    for older in range(1, 7):
-        for newer in range(older, 7):
+    for older in range(1, 6):
+        for newer in range(older, 6):
             before, after = history[older], history[newer]
             found = compare_versions(open_storage(), world.dataset, older, newer)
             shown = {change["record_id"]: change for change in found.changes}
@@ -206,10 +206,10 @@ def test_differences_of_all_pairs(world, history):
 
 
 def test_differences_come_in_pages(world, history):
-    whole = compare_versions(open_storage(), world.dataset, 1, 6)
+    whole = compare_versions(open_storage(), world.dataset, 1, 5)
     pages, after = [], None
     while True:
-        page = compare_versions(open_storage(), world.dataset, 1, 6, after=after, limit=3)
+        page = compare_versions(open_storage(), world.dataset, 1, 5, after=after, limit=3)
         assert (page.added, page.changed, page.removed) == (whole.added, whole.changed, whole.removed)
         pages += page.changes
         after = page.next_after
@@ -223,7 +223,7 @@ def test_a_difference_the_wrong_way_round_or_too_large(world, history, monkeypat
         compare_versions(open_storage(), world.dataset, 3, 2)
     monkeypatch.setattr("labeling.datasets.differences.MAX_ROWS", 5)
     with pytest.raises(InvalidError, match="More than 5 rows"):
-        compare_versions(open_storage(), world.dataset, 1, 6)
+        compare_versions(open_storage(), world.dataset, 1, 5)
 
 
 def test_the_same_number_of_queries_for_many_versions(world, django_assert_max_num_queries):

@@ -6,7 +6,9 @@ from django.db import transaction
 
 from labeling.datasets.services import create_dataset
 from labeling.decisions.models import FeedHead
+from labeling.errors import invalid
 from labeling.history.actor import Actor
+from labeling.ingestion.models import Prediction, Route
 from labeling.projects import services as projects
 from labeling.projects.models import Project
 from labeling.review.tasks import create_queues
@@ -43,3 +45,11 @@ def create_project(
     publish_policy(project=project, body={} if policy is None else policy, by=by, at="/policy")
     project.refresh_from_db()
     return project
+
+
+def change_project(*, project: Project, by: Actor, **changes: Any) -> Project:
+    """Change a project. Its time zone stands once something is counted: days would begin elsewhere for what is past."""
+    moves_days = changes.get("time_zone", project.time_zone) != project.time_zone
+    if moves_days and Prediction.objects.filter(project_id=project.pk, route__in=Route.values).exists():
+        raise invalid("/time_zone", "in_use", "the time zone stands once predictions have come in")
+    return projects.change_project(project=project, by=by, **changes)

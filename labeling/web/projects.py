@@ -18,12 +18,11 @@ from labeling.decisions.models import Decision
 from labeling.errors import LabelingError
 from labeling.history.actor import Actor
 from labeling.ingestion.models import Item, ModelVersion, Prediction
-from labeling.pipeline.projects import create_project
+from labeling.pipeline.projects import change_project, create_project
 from labeling.projects.access import Permission, require_admin
 from labeling.projects.label_schema import FIELD_TYPES
 from labeling.projects.models import Project, TaskType
 from labeling.projects.queries import get_guidelines, get_schema_body
-from labeling.projects.services import change_project
 from labeling.review.models import ReviewTask, TaskKind, TaskState
 from labeling.review.queries import QueueState
 from labeling.routing.queries import get_policy

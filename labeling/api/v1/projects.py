@@ -17,13 +17,12 @@ from labeling.api.v1.fields import JsonField, PlainText
 from labeling.api.v1.inputs import checked
 from labeling.errors import NotAllowedError, NotFoundError, invalid
 from labeling.history.actor import Actor
-from labeling.pipeline.projects import create_project
+from labeling.pipeline.projects import change_project, create_project
 from labeling.pipeline.simulation import simulate_policy
 from labeling.projects.access import Permission, get_project, require, require_admin
 from labeling.projects.models import ApiKey, Project, Role, Scope, TaskType
 from labeling.projects.queries import get_guidelines, get_schema_body, list_projects
 from labeling.projects.services import (
-    change_project,
     create_api_key,
     remove_member,
     revoke_api_key,

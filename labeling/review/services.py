@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from labeling.errors import ConflictError, NotFoundError, invalid
@@ -18,8 +19,8 @@ from labeling.review.models import Exclusion, ReviewQueue, ReviewTask, TaskState
 
 LONGEST_CLAIM = timedelta(hours=4)
 SKIPPED_FOR = timedelta(minutes=30)
-_MOST_ATTEMPTS = 20
-_ATTEMPT_PAUSE = 0.01
+_LONGEST_SEARCH_S = 2.0
+_SEARCH_PAUSE_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +74,22 @@ def claim_next(
         "expires": now + lease,
         "count": count,
     }
-    for attempt in range(_MOST_ATTEMPTS):
+    began, first = time.monotonic(), True
+    while True:
         with connection.cursor() as cursor:
             cursor.execute(_CLAIM, values)
             ids = [row[0] for row in cursor.fetchall()]
         if ids:
             return _claims_of(ids)
-        if attempt == 0:
-            # The sweep does this too, but an empty queue must not depend on the worker being there.
-            release_expired(now=now)
+        # The sweep does this too, but an empty queue must not depend on the worker being there.
+        release_expired(now=now)
+        if first:
             _forget_skips(queue, by)
-        if not _something_waits(queue):
+        if not _something_is_free(queue, by, now) or time.monotonic() - began > _LONGEST_SEARCH_S:
             return []
-        time.sleep(_ATTEMPT_PAUSE)
-    return []
+        if not first:
+            time.sleep(_SEARCH_PAUSE_S)
+        first = False
 
 
 def claim_task(*, task_id: int, by: Actor, lease: timedelta, now: datetime | None = None) -> Claim | None:
@@ -236,9 +239,19 @@ def _forget_skips(queue: ReviewQueue, by: Actor) -> None:
     ).delete()
 
 
-def _something_waits(queue: ReviewQueue) -> bool:
-    """Others' claims that have not committed yet may hide waiting tasks; whoever sees some tries again."""
-    return ReviewTask.objects.filter(queue=queue, state=TaskState.WAITING, exclusions__isnull=True).exists()
+def _something_is_free(queue: ReviewQueue, by: Actor, now: datetime) -> bool:
+    """What others are claiming, or putting back, at this moment is hidden; whoever sees some of it tries again.
+
+    An expired claim turns into a waiting task, so that is the order in which to look for them.
+    """
+    barred = Exclusion.objects.filter(
+        Q(until=None) | Q(until__gt=now), task=OuterRef("pk"), user_id=by.user_id
+    )
+    tasks = ReviewTask.objects.filter(~Exists(barred), queue=queue)
+    return (
+        tasks.filter(state=TaskState.CLAIMED, lease_expires_at__lte=now).exists()
+        or tasks.filter(state=TaskState.WAITING).exists()
+    )
 
 
 def _claims_of(ids: Sequence[int]) -> list[Claim]:

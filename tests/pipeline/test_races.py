@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from functools import partial
 
@@ -218,7 +217,8 @@ def test_deciding_and_releasing_at_once(otto: Api, rita: Api) -> None:
 def test_everything_at_once(live_world: World, otto: Api) -> None:
     """Sending, claiming, deciding, skipping, releasing, undoing; then the ledger is looked at."""
     people = [live_world.api(name) for name in ("rita", "rolf", "lea", "otto")]
-    turns = itertools.cycle(["confirmed", "corrected", "rejected", "escalated", "skip", "release", "undo"])
+    turns = ["corrected", "undo", "rejected", "skip", "escalated", "release", "corrected"] * 3
+    otto.predict([a_row(id=f"i{number}") for number in range(60)]).expect(200)
 
     def send(version: int) -> None:
         for number in range(15):
@@ -230,7 +230,7 @@ def test_everything_at_once(live_world: World, otto: Api) -> None:
             ).expect(200)
 
     def work(api: Api) -> None:
-        for turn in itertools.islice(turns, 20):
+        for turn in turns:
             for task in api.claim(1):
                 if turn in ("skip", "release"):
                     api.on_task(task, turn).expect(204)

@@ -171,7 +171,7 @@ def test_probes_use_the_index_of_a_large_ledger_without_statistics(world):
     with connection.cursor() as cursor:
         cursor.execute(
             "insert into labeling_datasetentry (id, dataset_id, decision_id, item_id, version, op, removes, split)"
-            " select -n, %s, -n, -n, 1, 'a', false, 'train' from generate_series(1, 100000) n",
+            " select -n, %s, -n, -n, 1, 'a', false, 'train' from generate_series(1, 30000) n",
             [world.dataset.pk],
         )
         cursor.execute("select reltuples from pg_class where relname = 'labeling_datasetentry'")

@@ -74,6 +74,8 @@ class Show:
         crew = Crew(self._api, self._connect, work, self._patience, _REVIEWERS)
         rehearsal = Rehearsal(self._api, self.slug, crew, self._patience, self._report, only_own_claims=True)
         rehearsal.run(iter([shown.row for shown in past]))
+        # The first version, so that there is something to look at before the schedule makes one.
+        self._api.post(f"/projects/{self.slug}/datasets/main/versions/", {"note": "The simulated history"})
         return rehearsal.summary()
 
     def fill_queue(self) -> None:

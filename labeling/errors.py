@@ -47,6 +47,10 @@ class BusyError(LabelingError):
     """Too much at once for now; trying again later will work (HTTP 429)."""
 
 
+class UnavailableError(LabelingError):
+    """Something the product needs (database, storage) cannot be reached or refuses; nothing is lost (HTTP 503)."""
+
+
 def invalid(pointer: str, code: str, detail: str) -> InvalidError:
     """An InvalidError about exactly one field."""
     return InvalidError("invalid", detail, [FieldError(pointer, code, detail)])

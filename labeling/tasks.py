@@ -6,6 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from labeling.datasets import services as datasets
+from labeling.datasets import upkeep
 from labeling.decisions.outcomes import number_all_outcomes
 from labeling.ingestion.partitions import drop_old_inputs, ensure_partitions
 from labeling.review.marks import move_marks
@@ -43,6 +44,12 @@ def publish_due() -> None:
 def publish_dataset(dataset_id: int) -> None:
     """Publish what waits for one dataset."""
     datasets.publish(dataset_id)
+
+
+@shared_task(name="labeling.tasks.maintain_storage")
+def maintain_storage() -> None:
+    """Mend readable manifests, merge small files, sweep what nothing points at."""
+    upkeep.maintain_storage()
 
 
 @shared_task(name="labeling.tasks.maintain_partitions")

@@ -248,6 +248,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-reviews": _every(5.0, "sweep_reviews"),
     "publish-due": _every(10.0, "publish_due"),
     "maintain-partitions": _every(3600.0, "maintain_partitions"),
+    "maintain-storage": _every(3600.0, "maintain_storage"),
 }
 
 # --- Logging: plain lines to stderr, the supervisor keeps and rotates the files ------------------------------------

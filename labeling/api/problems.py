@@ -21,6 +21,7 @@ from labeling.errors import (
     LabelingError,
     NotAllowedError,
     NotFoundError,
+    UnavailableError,
 )
 from labeling.ingestion.decoding import MalformedError
 
@@ -34,6 +35,7 @@ _STATUS: dict[type[LabelingError], int] = {
     NotFoundError: 404,
     ConflictError: 409,
     BusyError: 429,
+    UnavailableError: 503,
 }
 _MALFORMED = {"too_many_rows": 413, "too_deep": 422}
 _TITLES = {
@@ -85,8 +87,12 @@ def problem_response(body: Mapping[str, Any], headers: Mapping[str, str] | None 
 def problem_of(error: Exception) -> tuple[dict[str, Any], dict[str, str]] | None:
     """Body and headers for an error that the client can be told about, or none."""
     if isinstance(error, LabelingError):
-        status = _STATUS[type(error)]
-        headers = {"Retry-After": str(error.extra.get("retry_after", RETRY_AFTER_S))} if status == 429 else {}
+        status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
+        headers = (
+            {"Retry-After": str(error.extra.get("retry_after", RETRY_AFTER_S))}
+            if status in (429, 503)
+            else {}
+        )
         return problem(status, error.code, error.detail, error.errors, error.extra), headers
     if isinstance(error, BodyError):
         return problem(error.status, error.code, error.detail), {}

@@ -22,14 +22,14 @@ import pyarrow as pa
 from django.conf import settings
 from pyarrow import fs
 
-from labeling.errors import LabelingError
+from labeling.errors import UnavailableError
 
 _PIECE = 8 * 1024 * 1024
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-class StorageError(LabelingError):
+class StorageError(UnavailableError):
     """The storage of dataset files is full, refuses to be written or cannot be reached. Trying again later may work."""
 
 

@@ -10,7 +10,7 @@ from django.urls import path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from kombu.exceptions import OperationalError as BrokerError
-from rest_framework import exceptions, serializers, status
+from rest_framework import serializers, status
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
@@ -36,7 +36,7 @@ from labeling.datasets.differences import compare_versions
 from labeling.datasets.exports import to_csv, to_jsonl, to_parquet
 from labeling.datasets.models import Dataset, DatasetVersion
 from labeling.datasets.records import open_snapshot, read_records, require_files
-from labeling.datasets.storage import StorageError, open_storage
+from labeling.datasets.storage import open_storage
 from labeling.datasets.tags import LATEST
 from labeling.errors import invalid
 from labeling.projects.access import Permission, get_project
@@ -61,17 +61,7 @@ class _FormatIsOurs(DefaultContentNegotiation):
 
 
 class _DatasetView(APIView):
-    """A storage that cannot be reached is no fault of the caller: 503, try again."""
-
     content_negotiation_class = _FormatIsOurs
-
-    def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, StorageError):
-            unavailable = exceptions.APIException(exc.detail, code=exc.code)
-            unavailable.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-            logger.warning("dataset storage: %s", exc)
-            return super().handle_exception(unavailable)
-        return super().handle_exception(exc)
 
 
 class DatasetView(_DatasetView):

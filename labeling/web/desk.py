@@ -167,6 +167,10 @@ class Desk:
         return self.task_type not in ("spans", "boxes")
 
     @property
+    def has_title(self) -> bool:
+        return any(block.kind == "title" for block in self.blocks)
+
+    @property
     def main_blocks(self) -> tuple[Block, ...]:
         return tuple(block for block in self.blocks if not self._is_further(block))
 

@@ -57,11 +57,27 @@ def _history(project: Project, wanted: Any) -> HistoryPage:
 
 
 def tell(details: dict[str, Any]) -> str:
-    """The details of an event in one line; long ones are cut."""
-    parts = [
-        f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+    """The details of an event in one line: what changed, from what to what. Long ones are cut, whole bodies left out."""
+    before, after = details.get("before"), details.get("after")
+    told = []
+    if isinstance(after, dict):
+        known = before if isinstance(before, dict) else {}
+        told = [f"{name}: {_word(known.get(name))} → {_word(value)}" for name, value in after.items()]
+    elif after is not None:
+        told = [f"{_word(before)} → {_word(after)}"]
+    told += [
+        f"{name}: {_word(value)}"
         for name, value in details.items()
-        if value not in (None, "", {}, [])
+        if name not in ("before", "after", "body") and value not in (None, "", {}, [])
     ]
-    text = "; ".join(parts)
-    return text if len(text) <= 300 else text[:299] + "…"
+    return _cut("; ".join(told), 300)
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "–"
+    return _cut(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 80)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

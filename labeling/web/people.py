@@ -42,9 +42,7 @@ class MemberForm(PageForm):
 class KeyForm(PageForm):
     """A key for this project; it acts as whoever makes it, or as a member."""
 
-    name = forms.CharField(
-        max_length=200, label=gettext_lazy("Name"), help_text=gettext_lazy("what will use it")
-    )
+    name = forms.CharField(max_length=200, label=gettext_lazy("Name, of what will use it"))
     scopes = forms.MultipleChoiceField(
         choices=Scope.choices,
         widget=forms.CheckboxSelectMultiple,

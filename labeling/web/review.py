@@ -158,6 +158,7 @@ def heartbeat(request: HttpRequest, slug: str) -> HttpResponseBase:
 def release(request: HttpRequest, slug: str) -> HttpResponseBase:
     """A page that is left gives its tasks back; one that may only be loading again lets their leases run out soon."""
     actor = actor_of(request)
+    get_project(actor, slug, Permission.REVIEW)
     for task_id, token in workplace.held_by_page(request):
         try:
             if request.POST.get("soon"):

@@ -29,7 +29,11 @@ def desk(open_browser: Open, live_world: World) -> Desk:
 
 def test_the_next_task_is_there_before_the_server_has_answered(desk: Desk) -> None:
     held_back: list[Route] = []
-    desk.page.route("**/decide/", lambda route: held_back.append(route))
+
+    def hold_back(route: Route) -> None:
+        held_back.append(route)
+
+    desk.page.route("**/decide/", hold_back)
     desk.press("Enter")
     desk.shows("l-2")
     assert decisions(desk.project) == []
@@ -61,7 +65,10 @@ def test_without_an_answer_the_decision_is_kept_and_sent_again(desk: Desk) -> No
     desk.page.get_by_role("button", name="Try again").click()
     desk.shows("l-3")
     desk.settles()
-    assert decisions(desk.project) == [("l-1", "corrected", {"label": "b"}), ("l-2", "confirmed", {"label": "a"})]
+    assert decisions(desk.project) == [
+        ("l-1", "corrected", {"label": "b"}),
+        ("l-2", "confirmed", {"label": "a"}),
+    ]
 
 
 def test_a_failing_server_is_named_and_tried_again(desk: Desk) -> None:
@@ -185,7 +192,9 @@ def test_a_held_key_decides_once(desk: Desk) -> None:
     assert len(decisions(desk.project)) == 1
 
 
-def test_when_nothing_waits_the_page_says_so_and_finds_new_work_by_itself(desk: Desk, live_world: World) -> None:
+def test_when_nothing_waits_the_page_says_so_and_finds_new_work_by_itself(
+    desk: Desk, live_world: World
+) -> None:
     for number in range(1, 5):
         desk.press("Enter")
         desk.shows(f"l-{number + 1}")

@@ -20,14 +20,23 @@ def test_weight_of_the_review_page(open_browser: Callable[..., Page], live_world
     """Twenty labels, a message of 1,600 characters. Files are counted as the product serves them, compressed; pages as they
     are, because answers with secrets in them are not compressed."""
     labels = [f"A label of usual length {number}" for number in range(20)]
-    chances = {label: 0.05 for label in labels}
+    chances = dict.fromkeys(labels, 0.05)
     project = live_world.make_project("dispute-reasons", label_schema={"labels": labels})
     message = {"subject": "Two charges on my statement", "text": "Hello, there are two charges. " * 53}
-    row = {"input": message, "prediction": {"label": labels[3]}, "probabilities": chances, "model_version": "2.1"}
+    row = {
+        "input": message,
+        "prediction": {"label": labels[3]},
+        "probabilities": chances,
+        "model_version": "2.1",
+    }
     send(live_world, project, *({"id": f"dsp-{n}", **row} for n in range(5)))
     page = open_browser("rita")
     answers: list[Response] = []
-    page.on("response", lambda response: answers.append(response))
+
+    def note(response: Response) -> None:
+        answers.append(response)
+
+    page.on("response", note)
     desk = Desk(page, project).open()
     desk.has_next()
     page.wait_for_load_state("networkidle")
@@ -40,7 +49,9 @@ def test_weight_of_the_review_page(open_browser: Callable[..., Page], live_world
     for url, weight in [*first, *swap]:
         print(f"{weight:>8,}  {url.split('/', 3)[3]}")
     total, swapped = sum(weight for _url, weight in first), sum(weight for _url, weight in swap)
-    print(f"review page: first visit {total:,} bytes in {len(first)} requests; a swap {swapped:,} bytes in {len(swap)}")
+    print(
+        f"review page: first visit {total:,} bytes in {len(first)} requests; a swap {swapped:,} bytes in {len(swap)}"
+    )
     assert total <= FIRST_VISIT_BYTES
     assert len(first) <= FIRST_VISIT_REQUESTS
     assert swapped <= SWAP_BYTES

@@ -59,13 +59,21 @@ def test_labels(page: Page, live_world: World) -> None:
 
 def test_a_text_and_a_refused_form(page: Page, live_world: World) -> None:
     lines = live_world.make_project("lines", "text")
-    send(live_world, lines, {"id": "t-1", "prediction": {"text": "one\ntwo"}}, {"id": "t-2", "prediction": {"text": "x"}})
+    send(
+        live_world,
+        lines,
+        {"id": "t-1", "prediction": {"text": "one\ntwo"}},
+        {"id": "t-2", "prediction": {"text": "x"}},
+    )
     page.goto("/projects/lines/review/")
     page.get_by_role("button", name="Save this answer").click()
     page.get_by_role("textbox", name="Text, editable").fill("y")
     page.get_by_role("button", name="Save this answer").click()
     expect(page.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
-    assert decisions(lines) == [("t-1", "confirmed", {"text": "one\ntwo"}), ("t-2", "corrected", {"text": "y"})]
+    assert decisions(lines) == [
+        ("t-1", "confirmed", {"text": "one\ntwo"}),
+        ("t-2", "corrected", {"text": "y"}),
+    ]
 
     counts = live_world.make_project("counts", "fields", label_schema={"fields": {"n": {"type": "number"}}})
     send(live_world, counts, {"id": "c-1", "prediction": {"fields": {"n": 1}}})

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Aggregate, FloatField
+from django.db.models import Aggregate, FloatField, QuerySet
 from django.utils import timezone
 
 from labeling.decisions.models import Decision
@@ -38,11 +38,19 @@ def my_day(by: Actor, project: Project | None = None) -> MyDay:
     return MyDay(decisions.count(), decisions.aggregate(median=Median("seconds"))["median"])
 
 
-def last_decision_id(by: Actor, project: Project) -> int | None:
+def find_last_decision(by: Actor, project: Project) -> Decision | None:
     """The decision that "Undo" takes back."""
-    return (
-        Decision.objects.filter(decided_by_id=by.user_id, project=project, withdrawal=None)
-        .order_by("-pk")
-        .values_list("pk", flat=True)
-        .first()
+    return _mine(by, project).order_by("-pk").first()
+
+
+def find_neighbours(decision: Decision) -> tuple[Decision | None, Decision | None]:
+    """The decisions of the same person in the same project right before and after this one."""
+    mine = Decision.objects.filter(
+        decided_by_id=decision.decided_by_id, project_id=decision.project_id, withdrawal=None
     )
+    before = mine.filter(pk__lt=decision.pk).order_by("-pk").first()
+    return before, mine.filter(pk__gt=decision.pk).order_by("pk").first()
+
+
+def _mine(by: Actor, project: Project) -> QuerySet[Decision]:
+    return Decision.objects.filter(decided_by_id=by.user_id, project=project, withdrawal=None)

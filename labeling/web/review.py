@@ -18,6 +18,7 @@ from django.template.loader import render_to_string
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
+from labeling.decisions.models import Decision
 from labeling.errors import ConflictError, InvalidError, LabelingError
 from labeling.history.actor import Actor
 from labeling.pipeline.deciding import undo_decision
@@ -29,7 +30,7 @@ from labeling.review.models import ReviewQueue, ReviewTask
 from labeling.web import actor_of, workplace
 from labeling.web.desk import Desk, build_desks, describe
 from labeling.web.frame import ProjectFrame, project_frame
-from labeling.web.my_day import MyDay, last_decision_id, my_day
+from labeling.web.my_day import MyDay, find_last_decision, my_day
 from labeling.web.page import is_fragment, page
 
 IN_HAND = 2  # the task on the desk and the one that waits behind it
@@ -52,10 +53,14 @@ class ReviewPage:
     queue: ReviewQueue
     desks: Sequence[Desk]
     today: MyDay
-    last_decision: int | None
+    last_decision: Decision | None
     is_empty: bool
     toast: Toast | None = None
     frame: ProjectFrame | None = None
+
+    @property
+    def last_task(self) -> int | None:
+        return self.last_decision.task_id if self.last_decision else None
 
 
 @page("GET")
@@ -184,7 +189,7 @@ def _show(
         queue=queue,
         desks=desks,
         today=my_day(frame.actor, frame.project),
-        last_decision=last_decision_id(frame.actor, frame.project),
+        last_decision=find_last_decision(frame.actor, frame.project),
         is_empty=not desks,
         frame=frame,
     )
@@ -224,7 +229,7 @@ def _next(
         queue=queue,
         desks=desks,
         today=my_day(by, project),
-        last_decision=last_decision_id(by, project),
+        last_decision=find_last_decision(by, project),
         is_empty=not desks and not held,
         toast=toast,
     )

@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 
+from labeling.decisions.diffing import core_output
 from labeling.decisions.models import Decision
 from labeling.errors import ConflictError, NotFoundError
 from labeling.history.actor import Actor
@@ -27,6 +28,9 @@ from labeling.review.services import (
 from labeling.review.tasks import DEFAULT_QUEUE
 from labeling.web.answers import PostedAnswer, read_answer
 from labeling.web.desk import describe
+from labeling.web.inputs import Block, show_input
+from labeling.web.media import MediaLinks
+from labeling.web.my_day import find_neighbours
 
 MOST_HELD = 20
 _SHORT = 48
@@ -42,6 +46,10 @@ class Closed:
     text: str
     holder: Any
     item: str
+    model_text: str = ""
+    blocks: tuple[Block, ...] = ()
+    before: Decision | None = None
+    after: Decision | None = None
 
 
 def open_queue(project: Project, slug: str, by: Actor) -> ReviewQueue:
@@ -129,9 +137,25 @@ def say(project: Project, body: Mapping[str, Any]) -> str:
 def closed(task: ReviewTask, by: Actor) -> Closed:
     """What there is to tell about a task that cannot be worked on."""
     decision = task.decisions.filter(withdrawal=None).select_related("decided_by").order_by("-pk").first()
-    is_mine = decision is not None and decision.decided_by_id == by.user_id
-    text = describe(task.project.task_type, decision.output) if decision is not None and is_mine else ""
-    return Closed(decision, is_mine, text, task.claimed_by, _key_of(task) if is_mine else "")
+    if decision is None or decision.decided_by_id != by.user_id:
+        return Closed(decision, False, "", task.claimed_by, "")
+    task_type = task.project.task_type
+    item = Item.objects.filter(pk=task.item_id).first()
+    seen = None
+    if task.kind == TaskKind.REVIEW:
+        seen = Prediction.objects.values_list("output", flat=True).filter(pk=task.prediction_id).first()
+    before, after = find_neighbours(decision)
+    return Closed(
+        decision=decision,
+        is_mine=True,
+        text=describe(task_type, decision.output) if decision.output is not None else "",
+        holder=None,
+        item=item.key if item else "",
+        model_text=describe(task_type, core_output(task_type, seen)) if seen else "",
+        blocks=show_input(item.input, MediaLinks(task.project.slug, item.pk, by.user_id)) if item else (),
+        before=before,
+        after=after,
+    )
 
 
 def entered(form: QueryDict) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ const MODULES = {
 };
 const NONE = { prepare() {}, state: () => ({ open: false, changes: 0 }), handleKey: () => false };
 
-const { type } = document.getElementById("main").dataset;
+const { type, person, draftKept } = document.getElementById("main").dataset;
 const editable = MODULES[type] ? await MODULES[type]() : NONE;
 
 const kindOf = (desk) => (desk.querySelector("[data-answer]") ? editable : NONE);
@@ -19,7 +19,48 @@ export function prepare(desk) {
   desk.dataset.ready = "yes";
   kindOf(desk).prepare(desk);
   for (const happening of ["input", "change", "answer:changed"]) desk.addEventListener(happening, () => refresh(desk));
+  restoreDraft(desk);
+  for (const happening of ["input", "change"]) desk.addEventListener(happening, () => keepDraft(desk));
   refresh(desk);
+}
+
+// ---- drafts: what was entered and not sent survives leaving, a reload, a crash ------------------------------------
+
+const DRAFTS = `reviewapp.draft.${person}.`;
+const DRAFT_DAYS = 2;
+const NOT_ENTERED = ["csrfmiddlewaretoken", "token", "queue", "seconds"];
+
+const entered = (desk) => [...new FormData(desk)].filter(([name]) => !NOT_ENTERED.includes(name));
+
+function keepDraft(desk) {
+  try {
+    localStorage.setItem(DRAFTS + desk.dataset.task, JSON.stringify({ at: Date.now(), fields: entered(desk) }));
+  } catch {
+    return; // no storage: the draft lives as long as the page
+  }
+  const place = desk.querySelector("[data-left]");
+  if (place && !place.textContent) place.textContent = draftKept;
+}
+
+function restoreDraft(desk) {
+  const kept = JSON.parse(localStorage.getItem(DRAFTS + desk.dataset.task) ?? "null");
+  if (!kept) return;
+  const fields = new Map();
+  for (const [name, value] of kept.fields) fields.set(name, [...(fields.get(name) ?? []), value]);
+  for (const control of desk.elements) {
+    if (!control.name || NOT_ENTERED.includes(control.name) || control.type === "submit") continue;
+    const values = fields.get(control.name) ?? [];
+    if (["radio", "checkbox"].includes(control.type)) control.checked = values.includes(control.value);
+    else control.value = values[0] ?? "";
+  }
+  for (const editor of desk.querySelectorAll("textarea")) editor.dispatchEvent(new Event("input"));
+}
+
+/** The answer is on its way: it is no draft any more. */
+export const forgetDraft = (desk) => localStorage.removeItem(DRAFTS + desk.dataset.task);
+
+for (const name of Object.keys(localStorage).filter((key) => key.startsWith(DRAFTS))) {
+  if (Date.now() - JSON.parse(localStorage.getItem(name)).at > DRAFT_DAYS * 86_400_000) localStorage.removeItem(name);
 }
 
 /** Whether there is no answer yet. */

@@ -1,7 +1,7 @@
 // The review desk. One task is here, the next one waits hidden beside it, decided ones leave through the outbox.
 // The move to the next task does not wait for the server; a desk is only thrown away once the server has answered for it.
 
-import { handleKey, isOpen, prepare } from "./answers.js";
+import { forgetDraft, handleKey, isOpen, prepare } from "./answers.js";
 import { flash, onKey, press, startPage } from "./page.js";
 import { Outbox } from "./outbox.js";
 
@@ -111,6 +111,7 @@ function send(desk, button) {
   desk.elements.seconds.value = clock(desk).read().toFixed(2);
   const fields = new FormData(desk, button);
   fields.delete("csrfmiddlewaretoken");
+  forgetDraft(desk);
   desk.dataset.gone = "yes";
   setBusy(desk, true);
   showNext(); // with none at hand, the desk stays in sight until the answer is there

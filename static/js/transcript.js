@@ -39,8 +39,9 @@ export function handleKey(desk, key, event, typing) {
   const editor = editorOf(desk);
   const { marks } = marksOf.get(desk);
   if (typing && event.target !== editor) return false;
-  if (key === "tab" || (key === "j" && !typing)) return step(desk, 1, typing);
-  if (key === "shift+tab" || (key === "k" && !typing)) return step(desk, -1, typing);
+  if (key === "tab") return step(desk, 1, typing);
+  if (key === "shift+tab") return step(desk, -1, typing);
+  if (!typing && ["j", "k"].includes(key)) return step(desk, key === "j" ? 1 : -1, typing) || true;
   if (!typing && key === "e") {
     editor.focus();
     if (!marks.length) editor.setSelectionRange(editor.value.length, editor.value.length);

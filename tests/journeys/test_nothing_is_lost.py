@@ -232,3 +232,38 @@ def _position_of(desk: Desk) -> int:
     task = desk.here.get_attribute("data-task")
     position: int = ReviewTask.objects.values_list("position", flat=True).get(pk=task)
     return position
+
+
+def test_a_draft_survives_leaving_and_a_crash(open_browser: Open, live_world: World) -> None:
+    project = live_world.make_project("lines", "text")
+    send(live_world, project, {"id": "t-1", "prediction": {"text": "line one"}})
+    desk = Desk(open_browser("rita"), project).open()
+    desk.press("e", "End")
+    desk.page.keyboard.type(" and two")
+    expect(desk.here.locator("[data-left]")).to_have_text("Draft kept")
+    context = desk.page.context
+    desk.page.close(run_before_unload=False)
+    again = Desk(context.new_page(), project).open()
+    again.shows("t-1")
+    expect(again.here.locator("textarea[name=text]")).to_have_value("line one and two")
+    expect(again.primary).to_contain_text("Save correction")
+    again.press("Enter")
+    again.says("t-1 corrected to line one and two")
+    assert decisions(project) == [("t-1", "corrected", {"text": "line one and two"})]
+
+
+def test_earlier_decisions_are_one_key_away(desk: Desk) -> None:
+    for number in (1, 2):
+        desk.press("Enter")
+        desk.shows(f"l-{number + 1}")
+        desk.says(f"l-{number} confirmed")
+    desk.press("k")
+    expect(desk.page.locator("h1")).to_have_text("l-2")
+    desk.press("k")
+    expect(desk.page.locator("h1")).to_have_text("l-1")
+    desk.press("j")
+    expect(desk.page.locator("h1")).to_have_text("l-2")
+    desk.press("u")
+    desk.shows("l-2")
+    desk.says("Undone. The task is open again.")
+    assert [item for item, _verdict, _output in decisions(desk.project)] == ["l-1"]

@@ -11,7 +11,7 @@ import cel
 
 NAMES = frozenset({"input", "prediction", "confidence", "model", "model_version", "segment"})
 MAX_LENGTH = 1_000
-_LOOP = re.compile(r"\.\s*(map|filter|all|exists|exists_one)\s*\(")
+_LOOP = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one)\s*\(\s*(\w*)")
 
 
 class Condition:
@@ -20,13 +20,14 @@ class Condition:
     def __init__(self, source: str) -> None:
         if len(source) > MAX_LENGTH:
             raise ValueError(f"a condition has at most {MAX_LENGTH} characters")
-        if len(_LOOP.findall(source)) > 1:
+        loop_names = _LOOP.findall(source)
+        if len(loop_names) > 1:
             raise ValueError("a condition has at most one of map, filter, all, exists, exists_one")
         try:
             self._program = cel.compile(source)
         except ValueError as error:
             raise ValueError(str(error).split("\n", 1)[0]) from error
-        unknown = sorted(set(self._program.variables()) - NAMES)
+        unknown = sorted(set(self._program.variables()) - NAMES - set(loop_names))
         if unknown:
             raise ValueError(f"unknown name {unknown[0]!r}; known are {', '.join(sorted(NAMES))}")
 
@@ -34,5 +35,5 @@ class Condition:
         """Whether the condition is true for these facts."""
         try:
             return self._program.execute(facts) is True
-        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError):
+        except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError):
             return False

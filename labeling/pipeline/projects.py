@@ -10,8 +10,12 @@ from labeling.errors import invalid
 from labeling.history.actor import Actor
 from labeling.ingestion.models import Prediction, Route
 from labeling.projects import services as projects
+from labeling.projects.label_schema import compile_schema
 from labeling.projects.models import Project
+from labeling.projects.queries import get_output_schema
 from labeling.review.tasks import create_queues
+from labeling.routing.policy import compile_policy
+from labeling.routing.queries import get_policy
 from labeling.routing.services import publish_policy
 
 
@@ -50,6 +54,22 @@ def create_project(
 def change_project(*, project: Project, by: Actor, **changes: Any) -> Project:
     """Change a project. Its time zone stands once something is counted: days would begin elsewhere for what is past."""
     moves_days = changes.get("time_zone", project.time_zone) != project.time_zone
-    if moves_days and Prediction.objects.filter(project_id=project.pk, route__in=Route.values).exists():
+    if moves_days and _has_predictions(project):
         raise invalid("/time_zone", "in_use", "the time zone stands once predictions have come in")
+    if "label_schema" in changes:
+        _check_label_schema(project, changes["label_schema"])
     return projects.change_project(project=project, by=by, **changes)
+
+
+def _check_label_schema(project: Project, body: Any) -> None:
+    """An open vocabulary may hold any label by now; and the policy in force names labels that must stay valid."""
+    new, old = compile_schema(project.task_type, body), get_output_schema(project)
+    if new.labels and not old.labels and _has_predictions(project):
+        raise invalid(
+            "/label_schema", "not_extendable", "an open vocabulary stays open once predictions have come in"
+        )
+    compile_policy(get_policy(project, project.policy_number).body, schema=new, at="/policy")
+
+
+def _has_predictions(project: Project) -> bool:
+    return Prediction.objects.filter(project_id=project.pk, route__in=Route.values).exists()

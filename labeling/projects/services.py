@@ -180,8 +180,13 @@ def _get_or_invite(username: str, by: Actor) -> Any:
             user.full_clean(exclude=["password"])
         except ValidationError as error:
             raise invalid("/username", "invalid", error.messages[0]) from error
-        user.save()
-        record_event(action="user.created", subject=f"user:{username}", by=by)
+        try:
+            with transaction.atomic():
+                user.save()
+        except IntegrityError:  # somebody else has invited them at this moment
+            user = users.get(username=username)
+        else:
+            record_event(action="user.created", subject=f"user:{username}", by=by)
     if not user.is_active:
         raise invalid("/username", "inactive", f"the account {username!r} is not active")
     return user

@@ -6,6 +6,7 @@ to people whatever the confidence.
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -247,6 +248,9 @@ def _compile_rules(
     return tuple(compiled)
 
 
+_INTERVAL = re.compile(r"0|[1-9][0-9]{0,5}[smhd]")
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -277,9 +281,7 @@ def _alpha_by_label(value: Any) -> str:
 
 
 def _interval(value: Any) -> str:
-    fits = isinstance(value, str) and (
-        value == "0" or (value[:-1].isascii() and value[:-1].isdigit() and value[-1] in "smhd")
-    )
+    fits = isinstance(value, str) and _INTERVAL.fullmatch(value)
     return "" if fits else 'must be like "1d", "12h", "30m", "0"'
 
 

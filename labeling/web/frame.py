@@ -10,6 +10,8 @@ from labeling.history.actor import Actor
 from labeling.projects.access import Permission, find_role, get_project
 from labeling.projects.models import Project, Role
 from labeling.review.queries import QueueState, list_queues
+from labeling.routing.models import PolicyPeriod
+from labeling.routing.policy import NOTHING_IS_AUTOMATIC
 from labeling.web import actor_of
 
 
@@ -22,6 +24,7 @@ class ProjectFrame:
     role: Role
     tab: str
     queues: tuple[QueueState, ...]
+    stop: PolicyPeriod | None
 
     @property
     def waiting(self) -> int:
@@ -58,7 +61,22 @@ def project_frame(request: HttpRequest, slug: str, permission: Permission, *, ta
     timezone.activate(zoneinfo.ZoneInfo(project.time_zone))
     role = Role.OWNER if actor.is_admin else find_role(actor, project.pk) or Role.VIEWER
     queues = (queue for queue in list_queues(project) if role in _LEADS or not queue.leads_only)
-    return ProjectFrame(project=project, actor=actor, role=role, tab=tab, queues=tuple(queues))
+    return ProjectFrame(
+        project=project, actor=actor, role=role, tab=tab, queues=tuple(queues), stop=_find_stop(project)
+    )
 
 
+def _find_stop(project: Project) -> PolicyPeriod | None:
+    """The period that a stop of automatic results has opened and nobody has ended; its reason says `stopped: why`."""
+    return (
+        PolicyPeriod.objects.filter(
+            project=project, ended_at=None, high__gte=NOTHING_IS_AUTOMATIC, reason__startswith=STOPPED
+        )
+        .select_related("opened_by", "model_version")
+        .order_by("started_at")
+        .first()
+    )
+
+
+STOPPED = "stopped"
 _LEADS = Permission.LEAD.value.roles

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
-from django.db.models import Max, Sum
+from django.db import connection
+from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -16,7 +16,7 @@ from labeling.history.actor import Actor
 from labeling.projects.access import Permission
 from labeling.projects.models import Membership, Project, Role
 from labeling.projects.queries import list_projects
-from labeling.review.queries import QueueState, list_queues
+from labeling.review.queries import MOST_COUNTED
 from labeling.trust.figures import POPULATIONS, Rate, one_rate
 from labeling.trust.models import TrustDay
 from labeling.web import actor_of
@@ -43,7 +43,7 @@ class Row:
     project: Project
     may_review: bool
     waiting: int
-    oldest_at: Any
+    oldest_at: datetime | None
     week: Week | None
     line: str
     version: int
@@ -81,57 +81,82 @@ def _home(actor: Actor) -> HomePage:
     ids = [project.pk for project in projects]
     roles = dict(Membership.objects.filter(user_id=actor.user_id).values_list("project_id", "role"))
     versions = dict(Dataset.objects.filter(project__in=ids, slug=MAIN).values_list("project_id", "head"))
-    weeks, lines = _weeks(ids), _lines(ids)
+    waiting, weeks, lines = _waiting(ids), _weeks(ids), _lines(ids)
     rows = []
     for project in projects:
         role = Role.OWNER if actor.is_admin else Role(roles[project.pk])
-        queues = _queues(project, role)
+        leads = role in Permission.LEAD.value.roles
+        queues = [queue for queue in waiting.get(project.pk, []) if leads or not queue[0]]
         rows.append(
             Row(
                 project=project,
                 may_review=role in Permission.REVIEW.value.roles,
-                waiting=sum(queue.waiting for queue in queues),
-                oldest_at=min((queue.oldest_at for queue in queues if queue.oldest_at), default=None),
+                waiting=sum(count for _leads_only, count, _oldest in queues),
+                oldest_at=min((oldest for _leads_only, _count, oldest in queues if oldest), default=None),
                 week=weeks.get(project.pk),
                 line=lines.get(project.pk, ""),
                 version=versions.get(project.pk, 0),
             )
         )
     work = [row for row in rows if row.may_review and row.waiting]
-    oldest = min(work, key=lambda row: row.oldest_at, default=None)
+    oldest = min(((row.oldest_at, row.project.slug) for row in work if row.oldest_at), default=None)
     return HomePage(
         rows=rows,
         today=my_day(actor),
         waiting=sum(row.waiting for row in work),
-        next_slug=oldest.project.slug if oldest else None,
+        next_slug=oldest[1] if oldest else None,
         may_create=actor.is_admin,
     )
 
 
-def _queues(project: Project, role: Role) -> Sequence[QueueState]:
-    leads = role in Permission.LEAD.value.roles
-    return [queue for queue in list_queues(project) if leads or not queue.leads_only]
+def _waiting(ids: Sequence[int]) -> dict[int, list[tuple[bool, int, datetime | None]]]:
+    """Of each project's queues: whether only leads may, how many wait, since when the first one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING, {"projects": list(ids), "most": MOST_COUNTED})
+        found: dict[int, list[tuple[bool, int, datetime | None]]] = {}
+        for project_id, leads_only, waiting, oldest_at in cursor.fetchall():
+            found.setdefault(project_id, []).append((leads_only, waiting, oldest_at))
+        return found
+
+
+# The queues of all projects in one query; like `labeling.review.queries` for one of them, by the index of what waits.
+_WAITING = """
+select queue.project_id, queue.leads_only,
+       (select count(*) from (select 1 from labeling_reviewtask t where t.queue_id = queue.id and t.state = 'waiting'
+                              limit %(most)s) waiting),
+       (select min(first.created_at) from labeling_queuemark mark cross join lateral
+            (select t.created_at from labeling_reviewtask t
+             where t.queue_id = queue.id and t.priority = mark.priority and t.state = 'waiting'
+               and t.position >= mark.low
+             order by t.position limit 1) first
+        where mark.queue_id = queue.id)
+from labeling_reviewqueue queue where queue.project_id = any(%(projects)s)
+"""
+_WEEKS = """
+select day.project_id, sum(total)::bigint, sum(review)::bigint, sum(confirmed)::bigint, sum(corrected)::bigint
+from labeling_trustday day
+join (select project_id, max(day) as newest from labeling_trustday
+      where project_id = any(%(projects)s) group by project_id) last on last.project_id = day.project_id
+where day.day > last.newest - %(days)s
+group by day.project_id
+"""
 
 
 def _weeks(ids: Sequence[int]) -> dict[int, Week]:
     """Rates of the last seven days with data up to a project's newest day: a replay has its own calendar."""
-    newest = dict(
-        TrustDay.objects.filter(project_id__in=ids).values_list("project_id").annotate(Max("day")).order_by()
-    )
-    weeks = {}
-    for project_id, day in newest.items():
-        counts = TrustDay.objects.filter(
-            project_id=project_id, day__gt=day - timedelta(days=RATE_DAYS)
-        ).aggregate(*map(Sum, ("total", "review", "confirmed", "corrected")))
-        total, decided = counts["total__sum"], counts["confirmed__sum"] + counts["corrected__sum"]
-        weeks[project_id] = Week(
+    with connection.cursor() as cursor:
+        cursor.execute(_WEEKS, {"projects": list(ids), "days": RATE_DAYS})
+        sums = cursor.fetchall()
+    return {
+        project_id: Week(
             total=total,
-            review=one_rate(total, counts["review__sum"], POPULATIONS["review_rate"], anchored=False),
+            review=one_rate(total, review, POPULATIONS["review_rate"], anchored=False),
             confirmation=one_rate(
-                decided, counts["confirmed__sum"], POPULATIONS["confirmation_rate"], anchored=False
+                confirmed + corrected, confirmed, POPULATIONS["confirmation_rate"], anchored=False
             ),
         )
-    return weeks
+        for project_id, total, review, confirmed, corrected in sums
+    }
 
 
 def _lines(ids: Sequence[int]) -> dict[int, str]:

@@ -4,9 +4,7 @@ import { areLettersOff, onKey, press, startPage, switchLetters } from "./page.js
 
 startPage();
 
-onKey((key, event, typing) => {
-  if (!typing && press(document.body, key)) event.preventDefault();
-});
+onKey((key, _event, typing) => !typing && press(document.body, key));
 
 const letters = document.querySelector("[data-switch-letters]");
 if (letters) {

@@ -309,11 +309,7 @@ function submitHere(desk) {
 
 onKey((key, event, typing) => {
   const desk = here();
-  if (!desk || desk.inert) {
-    if (!typing && press(document, key)) event.preventDefault();
-    return;
-  }
-  if (meansSomething(desk, key, event, typing)) event.preventDefault();
+  return desk && !desk.inert ? meansSomething(desk, key, event, typing) : !typing && press(document, key);
 });
 
 /** Does what the key stands for; says whether it was ours. */

@@ -30,7 +30,10 @@ export function keyOf(event) {
   return event.shiftKey && (key === "tab" || key === "enter") ? `shift+${key}` : key;
 }
 
-/** Calls `act(key, event, typing)` for every key press that may mean something. A held key does not repeat. */
+/**
+ * Calls `act(key, event, typing)` for every key press that may mean something; what it handles is not the browser's any
+ * more. A held key does not repeat. Where Shift+7 means nothing, the character it gives is tried: "/" on many keyboards.
+ */
 export function onKey(act) {
   document.addEventListener("keydown", (event) => {
     const key = keyOf(event);
@@ -41,7 +44,8 @@ export function onKey(act) {
       return;
     }
     if (!typing && key.length === 1 && !/[0-9]/.test(key) && areLettersOff()) return;
-    act(key, event, typing);
+    const meanings = key.startsWith("shift+") && event.key.length === 1 ? [key, event.key] : [key];
+    if (meanings.some((meaning) => act(meaning, event, typing))) event.preventDefault();
   });
 }
 

@@ -108,6 +108,21 @@ def test_digits_with_shift_and_the_filter_choose_among_twenty_labels(
     ]
 
 
+def test_on_a_german_keyboard_shift_and_seven_is_the_slash_unless_a_label_has_it(
+    open_browser: Open, live_world: World
+) -> None:
+    labels = [f"label {number}" for number in range(1, 15)]
+    project = live_world.make_project("fourteen", label_schema={"labels": labels})
+    send(live_world, project, {"id": "g-1", "prediction": {"label": "label 1"}})
+    desk = Desk(open_browser("rita"), project).open()
+    press = "(code, key) => document.body.dispatchEvent(new KeyboardEvent('keydown', {code, key, shiftKey: true, bubbles: true}))"
+    desk.page.evaluate(f"() => ({press})('Digit7', '/')")
+    expect(desk.here.locator("[data-filter]")).to_be_focused()
+    desk.press("Escape")
+    desk.page.evaluate(f"() => ({press})('Digit3', '§')")
+    expect(desk.verdict).to_have_text("label 13")
+
+
 def test_with_more_labels_the_likeliest_five_have_digits(open_browser: Open, live_world: World) -> None:
     labels = [f"label {number}" for number in range(1, 31)]
     project = live_world.make_project("thirty", label_schema={"labels": labels})

@@ -10,12 +10,14 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from labeling.datasets.models import Publication
 from labeling.datasets.services import publish
 from labeling.history.models import HistoryEvent
 from labeling.projects.models import ApiKey, LabelSchema, Membership, Project
 from labeling.projects.queries import get_guidelines
+from labeling.routing.models import PolicyPeriod
 from labeling.routing.queries import get_policy
 from labeling.trust.services import fold_deltas
 from tests.web.conftest import As
@@ -50,6 +52,20 @@ class TestHome:
             assert part in text
         assert "Letters" not in words_of(as_("nora").get("/"))
         assert "You are in no project" not in text
+
+    def test_queries_do_not_grow_with_projects(self, as_: As, world: World) -> None:
+        counts = []
+        for number in (2, 6):
+            for extra in range(number):
+                project = world.make_project(f"p-{number}-{extra}")
+                world.api("otto", at=project).predict(a_row()).expect(201)
+            fold_deltas()
+            rita = as_("rita")
+            rita.get("/account/")
+            with CaptureQueriesContext(connection) as queries:
+                assert "P-2-1" in words_of(rita.get("/"))
+            counts.append(len(queries))
+        assert counts[0] == counts[1]
 
     def test_says_what_to_do_when_there_is_nothing(self, as_: As) -> None:
         assert "Make the first project" in words_of(as_("ada").get("/"))
@@ -453,6 +469,17 @@ class TestAccountAndErrors:
         assert "HX-Request" in answer.headers["Vary"]
         assert world.letters
         assert "may not do this" in words_of(rita.get(PROJECT + "audit/"))
+
+    def test_a_stop_is_on_every_page(self, as_: As, world: World) -> None:
+        project = world.letters
+        period = PolicyPeriod.objects.get(project=project, ended_at=None)
+        PolicyPeriod.objects.filter(pk=period.pk).update(ended_at=timezone.now())
+        period.pk, period.high, period.reason = None, 2.0, "stopped: merchant codes changed"
+        period.save()
+        for path in ("", "policy/", "models/"):
+            text = words_of(as_("rita").get(PROJECT + path))
+            assert "Automatic results are stopped" in text
+            assert "merchant codes changed" in text
 
     def test_a_simulation_says_so_on_every_page(self, as_: As, world: World) -> None:
         world.make_project("replayed", simulation=True)

@@ -23,7 +23,7 @@ from psycopg.waiting import READY_NONE
 logger = logging.getLogger(__name__)
 
 PAUSE_S = 0.3
-PATIENCE_S = 0.8
+PATIENCE_S = 1.2
 GONE_S = 2.0
 LOOK_S = 0.1
 

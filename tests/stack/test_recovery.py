@@ -88,15 +88,15 @@ def test_a_stop_leaves_nothing(instance: Instance, with_signal: signal.Signals) 
 
 def test_two_homes_run_side_by_side_and_end_alone(instance: Instance, running: Instance) -> None:
     instance.start()
-    assert running.answers("/readyz")
-    assert instance.answers("/readyz")
+    wait_for(lambda: running.answers("/readyz"), BACK_WITHIN_S, "the other instance is ready")
+    wait_for(lambda: instance.answers("/readyz"), BACK_WITHIN_S, "this instance is ready")
 
     instance.kill()
     instance.start()
 
-    assert running.answers("/readyz")
+    wait_for(lambda: running.answers("/readyz"), BACK_WITHIN_S, "the other instance is ready")
     instance.stop()
-    assert running.answers("/readyz")
+    wait_for(lambda: running.answers("/readyz"), BACK_WITHIN_S, "the other instance is ready")
 
 
 def test_a_stop_lets_requests_in_flight_finish(instance: Instance) -> None:

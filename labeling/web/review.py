@@ -5,7 +5,7 @@ A fragment that answers a decision brings the next task along, so that moving on
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -252,7 +252,12 @@ def _lost(request: HttpRequest, found: ReviewTask, error: ConflictError) -> Http
     """Who decided what meanwhile; what was typed stays to compare."""
     decided = None
     if "decided_by" in error.extra:
-        decided = {**error.extra, "text": describe(found.project.task_type, error.extra["output"])}
+        decided = {
+            **error.extra,
+            "text": describe(found.project.task_type, error.extra["output"]),
+            "when": datetime.fromisoformat(error.extra["decided_at"]),
+        }
+        timezone.activate(ZoneInfo(found.project.time_zone))
     context = {"error": error, "decided": decided, "entered": workplace.entered(request.POST)}
     if is_fragment(request):
         return render(request, "review/lost.html#banner", context, status=409)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.template.loader import render_to_string
+from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from labeling.decisions.models import Decision
 from labeling.review.models import ReviewTask, TaskState
+from labeling.review.services import claim_next
+from labeling.web.desk import GivenAnswer, build_desks
 from tests.web.conftest import As
 from tests.web.reading import FRAGMENT, desk_of, desks_of, words_of
 from tests.world import World, a_row
@@ -238,7 +244,7 @@ class TestDeciding:
         rolf.decide(rolf.claim_one(), "corrected", {"label": "c"}).expect(201)
         answer = send(rita, desk, label="b")
         assert answer.status_code == 409
-        assert "rolf decided this one meanwhile. It was corrected: c" in words_of(answer)
+        assert "rolf decided this one meanwhile. It was corrected: c, today" in words_of(answer)
         plain = send(rita, desk, fragment=False, label="b", note="my note")
         assert plain.status_code == 409
         assert "my note" in words_of(plain)
@@ -370,3 +376,31 @@ def give_back() -> None:
     ReviewTask.objects.filter(state=TaskState.CLAIMED).update(
         state=TaskState.WAITING, claimed_by=None, claim_token=None, claimed_at=None, lease_expires_at=None
     )
+
+
+class TestAdjudication:
+    def test_the_answers_are_shown_without_saying_whose_and_one_can_be_taken_over(
+        self, as_: As, world: World
+    ) -> None:
+        rows(world, 1)
+        ReviewTask.objects.update(kind="adjudication", purpose="adjudication")
+        rita = as_("rita")
+        desk = desk_of(rita.get(REVIEW))
+        assert desk["kind"] == "adjudication"
+        assert "is-model" not in desk["html"]
+        assert send(rita, desk, as_answer='{"label": "c"}', label="").status_code == 200
+        assert Decision.objects.get().output == {"label": "c"}
+
+    def test_the_options_of_the_desk(self, world: World, rf: RequestFactory) -> None:
+        rows(world, 1)
+        project = world.letters
+        claims = claim_next(
+            queue=project.queues.get(slug="default"), by=world.rita.actor, count=1, lease=timedelta(60)
+        )
+        (desk,) = build_desks(project, world.rita.actor, claims)
+        given = (GivenAnswer(1, "a", '{"label": "a"}'), GivenAnswer(2, "b", '{"label": "b"}'))
+        context = {"desk": replace(desk, suggestion=None, given=given), "review": {"project": project}}
+        html = render_to_string("review/desk.html", context, rf.get("/"))
+        assert "Two answers disagree" in html
+        assert 'value="{&quot;label&quot;: &quot;b&quot;}"' in html
+        assert 'data-option="3"' in html

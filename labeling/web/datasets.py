@@ -30,8 +30,8 @@ from labeling.errors import LabelingError
 from labeling.projects.access import Permission
 from labeling.projects.models import Project
 from labeling.tasks import publish_dataset
-from labeling.web.desk import describe
 from labeling.web.frame import project_frame
+from labeling.web.outputs import describe
 from labeling.web.page import is_fragment, page
 
 logger = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from labeling.ingestion.models import Item, ModelVersion, Prediction, Route
 from labeling.pipeline.items import get_item_story, list_predictions
 from labeling.projects.access import Permission
 from labeling.projects.models import Project
-from labeling.web.desk import describe
 from labeling.web.frame import project_frame
 from labeling.web.inputs import Block, show_input
 from labeling.web.media import MediaLinks
+from labeling.web.outputs import describe
 from labeling.web.page import is_fragment, page
 
 PAGE_SIZE = 50

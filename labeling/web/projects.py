@@ -27,10 +27,10 @@ from labeling.review.models import ReviewTask, TaskKind, TaskState
 from labeling.review.queries import QueueState
 from labeling.routing.queries import get_policy
 from labeling.web import actor_of
-from labeling.web.desk import describe
 from labeling.web.forms import PageForm, put_errors
 from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.my_day import MyDay, my_day
+from labeling.web.outputs import describe
 from labeling.web.page import is_fragment, page
 from labeling.web.traffic import Traffic, find_traffic
 

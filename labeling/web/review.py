@@ -28,9 +28,10 @@ from labeling.review import services
 from labeling.review.claiming import lease_of
 from labeling.review.models import ReviewQueue, ReviewTask
 from labeling.web import actor_of, workplace
-from labeling.web.desk import Desk, build_desks, describe
+from labeling.web.desk import Desk, build_desks
 from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.my_day import MyDay, find_last_decision, my_day
+from labeling.web.outputs import describe
 from labeling.web.page import is_fragment, page
 
 IN_HAND = 2  # the task on the desk and the one that waits behind it

@@ -27,10 +27,10 @@ from labeling.review.services import (
 )
 from labeling.review.tasks import DEFAULT_QUEUE
 from labeling.web.answers import PostedAnswer, read_answer
-from labeling.web.desk import describe
 from labeling.web.inputs import Block, show_input
 from labeling.web.media import MediaLinks
 from labeling.web.my_day import find_neighbours
+from labeling.web.outputs import describe
 
 MOST_HELD = 20
 _SHORT = 48

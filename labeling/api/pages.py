@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 from django.db.models import QuerySet
-from drf_spectacular.utils import inline_serializer
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -73,6 +74,12 @@ def read_cursor(request: Request) -> tuple[bool, Any]:
 def link(request: Request, at: Any, *, backwards: bool = False) -> str:
     """The address of the page that begins after `at`."""
     return _link(request, at, backwards)
+
+
+PAGE_PARAMETERS = [
+    OpenApiParameter("limit", OpenApiTypes.INT, description=f"Rows of a page, at most {MOST}"),
+    OpenApiParameter("cursor", OpenApiTypes.STR, description="Where to go on, from `next` or `previous`"),
+]
 
 
 def page_schema(name: str, serializer: type[serializers.Serializer[Any]]) -> Any:

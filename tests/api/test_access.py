@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,17 +19,28 @@ GUARDED = [endpoint for endpoint in ENDPOINTS if endpoint.permission is not PUBL
 WRITING = [endpoint for endpoint in GUARDED if endpoint.body is not None]
 REFUSED = ("role_missing", "scope_missing")
 
-by_endpoint = pytest.mark.parametrize("endpoint", GUARDED, ids=str)
+
+@pytest.fixture
+def place(world: World) -> Place:
+    return Place(world)
 
 
-@pytest.fixture(scope="module")
-def place(django_db_setup: None, django_db_blocker: Any) -> Iterator[Place]:
-    """One world for all tests here; what they do is taken back at once."""
-    whole = transaction.atomic()
-    whole._from_testcase = True  # as Django's own: what insists on a transaction of its own is content with a savepoint
-    with django_db_blocker.unblock(), whole:
-        yield Place(World())
-        transaction.set_rollback(True)
+Check = Callable[[Place, Endpoint], None]
+
+
+def for_each(endpoints: list[Endpoint]) -> Callable[[Check], Callable[..., None]]:
+    """One test of many endpoints in one world; what each does is taken back at once."""
+
+    def decorate(check: Check) -> Callable[..., None]:
+        def test(place: Place, subtests: pytest.Subtests) -> None:
+            for endpoint in endpoints:
+                with subtests.test(str(endpoint)):
+                    check(place, endpoint)
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        return test
+
+    return decorate
 
 
 def call(place: Place, endpoint: Endpoint, api: Api) -> Reply:
@@ -60,7 +71,7 @@ def test_every_endpoint_is_in_the_table() -> None:
     assert set(known) == set(list_endpoints()), "say in tests/api/endpoints.py who may use it"
 
 
-@by_endpoint
+@for_each(GUARDED)
 def test_anonymous(place: Place, endpoint: Endpoint) -> None:
     reply = call(place, endpoint, Api(None, place.world.letters))
     reply.expect_problem(401)
@@ -68,7 +79,7 @@ def test_anonymous(place: Place, endpoint: Endpoint) -> None:
     call(place, endpoint, Api("rva_unknown", place.world.letters)).expect_problem(401, "key_invalid")
 
 
-@by_endpoint
+@for_each(GUARDED)
 def test_members_strangers_and_the_administrator(place: Place, endpoint: Endpoint) -> None:
     assert endpoint.permission is not None
     for name in MEMBERS:
@@ -82,7 +93,7 @@ def test_members_strangers_and_the_administrator(place: Place, endpoint: Endpoin
     assert_lets_in(call(place, endpoint, place.world.api("ada")))
 
 
-@by_endpoint
+@for_each(GUARDED)
 def test_signed_in_people_may_what_their_role_may(place: Place, endpoint: Endpoint) -> None:
     assert endpoint.permission is not None
     for name in MEMBERS:
@@ -94,7 +105,7 @@ def test_signed_in_people_may_what_their_role_may(place: Place, endpoint: Endpoi
     assert_lets_in(call(place, endpoint, place.world.browser("ada")))
 
 
-@by_endpoint
+@for_each(GUARDED)
 def test_scopes(place: Place, endpoint: Endpoint) -> None:
     """The key of an owner (of the administrator, where only she may) with one scope only."""
     assert endpoint.permission is not None
@@ -107,7 +118,7 @@ def test_scopes(place: Place, endpoint: Endpoint) -> None:
             assert_refuses(reply, "scope_missing")
 
 
-@by_endpoint
+@for_each(GUARDED)
 def test_a_key_tied_to_another_project(place: Place, endpoint: Endpoint) -> None:
     for name in ("otto", "ada"):
         reply = call(place, endpoint, place.world.api(name, project=place.other))
@@ -119,7 +130,7 @@ def test_a_key_tied_to_another_project(place: Place, endpoint: Endpoint) -> None
             assert reply.status == 403
 
 
-@by_endpoint
+@for_each(GUARDED)
 def test_a_key_tied_to_this_project_is_enough(place: Place, endpoint: Endpoint) -> None:
     assert endpoint.permission is not None
     reply = call(place, endpoint, place.world.api("otto", project=place.world.letters))
@@ -127,7 +138,7 @@ def test_a_key_tied_to_this_project_is_enough(place: Place, endpoint: Endpoint) 
         assert_lets_in(reply)
 
 
-@pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if e.permission is PUBLIC], ids=str)
+@for_each([endpoint for endpoint in ENDPOINTS if endpoint.permission is PUBLIC])
 def test_what_is_public(place: Place, endpoint: Endpoint) -> None:
     assert call(place, endpoint, Api(None, place.world.letters)).status == 200
 
@@ -155,7 +166,7 @@ def _elsewhere(body: Any) -> Any:
 ODD_TEXTS = ["%00", "%ff", "%F0%9F%99%82", "%2E%2E", "'%3B--", "%25", "a" * 300, "%E2%80%AE", "%0A"]
 
 
-@by_endpoint
+@for_each(GUARDED)
 def test_odd_texts_in_a_path_find_nothing(place: Place, endpoint: Endpoint) -> None:
     if "<str:" not in endpoint.route and "<path:" not in endpoint.route:
         return
@@ -178,7 +189,7 @@ def test_odd_texts_in_a_path_find_nothing(place: Place, endpoint: Endpoint) -> N
             place.values = before
 
 
-@pytest.mark.parametrize("endpoint", [e for e in GUARDED if "<int:" in e.route], ids=str)
+@for_each([endpoint for endpoint in GUARDED if "<int:" in endpoint.route])
 def test_odd_numbers_in_a_path_find_nothing(place: Place, endpoint: Endpoint) -> None:
     ada = place.world.api("ada")
     for number in (
@@ -231,7 +242,7 @@ BODIES: dict[str, tuple[bytes, str, dict[str, str], int]] = {
 }
 
 
-@pytest.mark.parametrize("endpoint", WRITING, ids=str)
+@for_each(WRITING)
 def test_bad_bodies_are_problems_everywhere(place: Place, endpoint: Endpoint) -> None:
     ada = place.world.api("ada")
     for name, (content, kind, headers, status) in BODIES.items():
@@ -240,7 +251,7 @@ def test_bad_bodies_are_problems_everywhere(place: Place, endpoint: Endpoint) ->
         reply.expect_problem(status)
 
 
-@pytest.mark.parametrize("endpoint", WRITING, ids=str)
+@for_each(WRITING)
 def test_gzip_is_understood_everywhere(place: Place, endpoint: Endpoint) -> None:
     body = gzip.compress(json.dumps(place.body(endpoint)).encode())
     ada = place.world.api("rita" if "token" in (endpoint.body or {}) else "ada")
@@ -250,7 +261,7 @@ def test_gzip_is_understood_everywhere(place: Place, endpoint: Endpoint) -> None
     assert reply.status < 300 or reply.status in (403, 409), reply
 
 
-@by_endpoint
+@for_each(GUARDED)
 def test_other_methods_are_not_allowed(place: Place, endpoint: Endpoint) -> None:
     allowed = {e.method for e in ENDPOINTS if e.route == endpoint.route}
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"} - allowed:

@@ -13,7 +13,12 @@ from django.http.response import HttpResponseBase
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    PolymorphicProxySerializer,
+    extend_schema,
+    inline_serializer,
+)
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -75,6 +80,30 @@ class AnswerOut(serializers.Serializer[Any]):
     output = JsonField(allow_null=True)
     policy_version = serializers.IntegerField()
     created = serializers.BooleanField()
+
+
+class FieldErrorOut(serializers.Serializer[Any]):
+    pointer = serializers.CharField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class BatchLine(serializers.Serializer[Any]):
+    index = serializers.IntegerField()
+    id = serializers.CharField(allow_null=True)
+    status = serializers.ChoiceField(["created", "duplicate", "conflict", "invalid"])
+    prediction_id = serializers.IntegerField(required=False)
+    route = serializers.CharField(required=False)
+    output = JsonField(required=False, allow_null=True)
+    errors = FieldErrorOut(many=True, required=False)  # type: ignore[assignment]
+
+
+class BatchOut(serializers.Serializer[Any]):
+    created = serializers.IntegerField()
+    duplicates = serializers.IntegerField()
+    conflicts = serializers.IntegerField()
+    invalid = serializers.IntegerField()
+    results = BatchLine(many=True)
 
 
 class PredictionLine(serializers.Serializer[Any]):
@@ -140,10 +169,19 @@ class PredictionsView(APIView):
 
     @extend_schema(
         operation_id="post_predictions",
-        request={"application/json": RowIn},
-        responses={200: AnswerOut, 201: AnswerOut},
-        description="A single object is answered as shown. An array (at most 5,000 rows) or application/x-ndjson (at "
-        'most 50,000 lines) is answered with 200 {"created", "duplicates", "conflicts", "invalid", "results": [...]}.',
+        request={
+            "application/json": PolymorphicProxySerializer(
+                "Rows", [RowIn, RowIn(many=True)], resource_type_field_name=None, many=False
+            ),
+            NDJSON_TYPE: OpenApiTypes.STR,
+        },
+        responses={
+            200: PolymorphicProxySerializer("Answers", [AnswerOut, BatchOut], resource_type_field_name=None),
+            201: AnswerOut,
+        },
+        description="A single object is answered by 201, or 200 when it is known already. An array (at most 5,000 rows) or "
+        "application/x-ndjson (at most 50,000 lines) is answered by 200 with one line for each row: valid ones are stored "
+        "even when others are not.",
     )
     def post(self, request: Request, slug: str) -> HttpResponse:
         return _answer(request._request, Doorway(slug, actor=actor_of(request)))

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from labeling.api.authentication import actor_of
-from labeling.api.pages import page_of, page_schema
+from labeling.api.pages import PAGE_PARAMETERS, page_of, page_schema
 from labeling.api.v1.fields import JsonField, PlainText
 from labeling.api.v1.inputs import checked
 from labeling.errors import NotAllowedError, NotFoundError, invalid
@@ -136,7 +136,11 @@ class NewKeyOut(KeyOut):
 
 
 class ProjectsView(APIView):
-    @extend_schema(responses=page_schema("ProjectPage", ProjectLine), operation_id="list_projects")
+    @extend_schema(
+        responses=page_schema("ProjectPage", ProjectLine),
+        parameters=PAGE_PARAMETERS,
+        operation_id="list_projects",
+    )
     def get(self, request: Request) -> Response:
         projects = list_projects(actor_of(request))
         return page_of(request, projects, ordering="slug", serializer=ProjectLine)
@@ -186,7 +190,11 @@ class PolicyView(APIView):
 
 
 class PolicyVersionsView(APIView):
-    @extend_schema(responses=page_schema("PolicyPage", PolicyOut), operation_id="list_policy_versions")
+    @extend_schema(
+        responses=page_schema("PolicyPage", PolicyOut),
+        parameters=PAGE_PARAMETERS,
+        operation_id="list_policy_versions",
+    )
     def get(self, request: Request, slug: str) -> Response:
         project = get_project(actor_of(request), slug, Permission.SEE)
         versions = PolicyVersion.objects.filter(project=project).select_related("created_by")
@@ -206,7 +214,11 @@ class SimulateView(APIView):
 
 
 class MembersView(APIView):
-    @extend_schema(responses=page_schema("MemberPage", MemberOut), operation_id="list_members")
+    @extend_schema(
+        responses=page_schema("MemberPage", MemberOut),
+        parameters=PAGE_PARAMETERS,
+        operation_id="list_members",
+    )
     def get(self, request: Request, slug: str) -> Response:
         project = get_project(actor_of(request), slug, Permission.LEAD)
         return page_of(
@@ -230,7 +242,9 @@ class MemberView(APIView):
 
 
 class KeysView(APIView):
-    @extend_schema(responses=page_schema("KeyPage", KeyOut), operation_id="list_keys")
+    @extend_schema(
+        responses=page_schema("KeyPage", KeyOut), parameters=PAGE_PARAMETERS, operation_id="list_keys"
+    )
     def get(self, request: Request) -> Response:
         actor = actor_of(request)
         _require_manage(actor)

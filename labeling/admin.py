@@ -16,7 +16,6 @@ from labeling.review.models import ReviewQueue, ReviewTask
 from labeling.routing.models import PolicyPeriod, PolicyVersion
 from labeling.routing.services import touch_routing
 
-
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
 else:

@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from labeling.ids import NextId
-from labeling.ingestion.models import JsonText
+from labeling.json_text import JsonText
 
 __all__ = [
     "AcceptedLabel",

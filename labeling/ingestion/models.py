@@ -5,28 +5,12 @@ them without a foreign key. An item takes the id of its first prediction; that, 
 of index entries per row low and let idempotency outlive the payload.
 """
 
-from typing import Any
-
 from django.db import models
 from django.db.models.functions import Now
-from psycopg.types.json import Json
+
+from labeling.json_text import JsonText
 
 __all__ = ["Item", "ItemKey", "JsonText", "ModelVersion", "Prediction", "PredictionKey", "Route"]
-
-
-class JsonText(models.JSONField):
-    """PostgreSQL `json`: kept as it was sent (order of keys, spelling of numbers), checked but not indexed."""
-
-    def db_type(self, connection: Any) -> str:
-        return "json"
-
-    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        """psycopg decodes `json` itself; only for `jsonb` does Django tell it not to."""
-        return value
-
-    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
-        """Sent as `json`: through `jsonb`, Django's own way, the order of keys would be lost."""
-        return None if value is None else Json(value)
 
 
 class Route(models.TextChoices):

@@ -7,6 +7,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+from labeling.json_text import JsonText
+
 __all__ = ["ApiKey", "Guidelines", "LabelSchema", "Membership", "Project", "Role", "Scope", "TaskType"]
 
 
@@ -78,7 +80,7 @@ class LabelSchema(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="label_schemas")
     number = models.PositiveIntegerField()
-    body = models.JSONField()
+    body = JsonText(help_text="In the order it was given: fields are shown in it")
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"

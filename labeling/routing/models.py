@@ -4,6 +4,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+from labeling.json_text import JsonText
+
 __all__ = ["PolicyPeriod", "PolicyVersion"]
 
 
@@ -12,7 +14,7 @@ class PolicyVersion(models.Model):
 
     project = models.ForeignKey("labeling.Project", on_delete=models.PROTECT, related_name="policy_versions")
     number = models.PositiveIntegerField()
-    body = models.JSONField()
+    body = JsonText()
     note = models.TextField(blank=True)
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(

@@ -8,7 +8,7 @@ the chance of a blind check is constant: without it no sum over cells could be w
 from django.conf import settings
 from django.db import models
 
-from labeling.ingestion.models import JsonText
+from labeling.json_text import JsonText
 
 __all__ = [
     "COUNTERS",

@@ -246,6 +246,15 @@ def test_a_rejected_item_is_not_settled(otto: Api, rita: Api) -> None:
     assert len(rita.claim(50)) == 1
 
 
+def test_a_further_prediction_of_a_rejected_item_may_be_final(otto: Api, rita: Api) -> None:
+    """Then it is the model's output that counts, until a person says otherwise."""
+    otto.predict(a_row(id="x")).expect(201)
+    rita.decide(rita.claim_one(), "rejected").expect(201)
+    answer = otto.predict(a_row(id="x", model_version="2", confidence=0.99)).expect(201)
+    assert (answer["route"], answer["status"]) == ("auto", "final")
+    assert [entry["output"] for entry in otto.outcomes()] == [None, {"label": "a"}]
+
+
 # --- Two rows in one request -----------------------------------------------------------------------------------------
 
 

@@ -153,7 +153,7 @@ def test_a_missing_file_is_found_before_anything_is_sent(world):
 
 def test_forms_have_a_column_for_each_field(db, storage_root):
     world = World("receipts", "fields")
-    assert list_field_names(world.project) == ["date", "total"]
+    assert list_field_names(world.project) == ["total", "date"]
     world.predict("a", {"fields": {"total": "9.00", "date": None}})
     world.decide("a", {"fields": {"total": 'a "quoted", line\n', "date": ""}})
     world.predict("b", {"fields": {}})

@@ -26,7 +26,7 @@ INT_LEAST, INT_MOST = -(2**63), 2**64 - 1
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _ARRAY = re.compile(rb"[ \t\r\n]*\[")
-_BRACKETS_OR_TEXT = re.compile(r'[\[{]+|[\]}]+|"[^"\\]*(?:\\.[^"\\]*)*"')
+_BRACKETS_OR_TEXT = re.compile(r'[\[{]+|[\]}]+|"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _MOST_BRACKETS = 2_000_000
 _LONG_DIGITS = re.compile(rb"[0-9]{19}")
 

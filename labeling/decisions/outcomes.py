@@ -118,7 +118,10 @@ order by entry.number
 
 def read_outcomes(project_id: int, task_type: str, *, after: int, limit: int) -> list[FeedEntry]:
     """Outcomes with numbers above `after`, in order. Numbers what is committed first, so a reader sees it at once."""
-    number_outcomes(project_id, wait=False)
+    unnumbered = OutcomeBatch.objects.filter(project_id=project_id, first_number=None)
+    if unnumbered.exists():
+        # Another reader may be numbering them: wait, or this one would be told that nothing is new.
+        number_outcomes(project_id)
     with connection.cursor() as cursor:
         cursor.execute(_READ, {"project": project_id, "after": after, "limit": limit})
         rows = cursor.fetchall()

@@ -168,8 +168,10 @@ def add_further_outcome(
 ) -> int:
     """A further prediction of a known item was final at once: its outcome is the item's next revision. Returns its id."""
     label = lock_accepted_label(project_id=project_id, item_id=item_id, first=first, task_type=task_type)
-    # What a person had rejected has an outcome after all: it is no longer the rejection that counts.
-    label.decision = None
+    if label.output is None:
+        label.decision = (
+            None  # what a person had rejected has an outcome after all: the rejection no longer counts
+        )
     label.output, label.origin, label.revision = output, origin, label.revision + 1
     label.save()
     outcome = Outcome.objects.create(

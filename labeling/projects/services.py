@@ -177,7 +177,8 @@ def _get_or_invite(username: str, by: Actor) -> Any:
         user = get_user_model()(username=username)
         user.set_unusable_password()
         try:
-            user.full_clean(exclude=["password"])
+            # Whether the name is free is the database's to say, below: it may be taken at this very moment.
+            user.full_clean(exclude=["password"], validate_unique=False, validate_constraints=False)
         except ValidationError as error:
             raise invalid("/username", "invalid", error.messages[0]) from error
         try:

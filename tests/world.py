@@ -24,7 +24,6 @@ from django.test import Client
 from django.test.client import ClientHandler
 
 from labeling.history.actor import Actor
-from labeling.ingestion.partitions import ensure_partitions
 from labeling.pipeline.projects import create_project
 from labeling.projects.models import Membership, Project, Role, Scope
 from labeling.projects.services import create_api_key
@@ -76,14 +75,10 @@ class World:
     """Everybody, and one project, `letters`, unless another is asked for first."""
 
     def __init__(self) -> None:
-        ensure_partitions()
-        users = get_user_model().objects
-        for name in PEOPLE:
-            setattr(
-                self,
-                name,
-                Person(name, users.create(username=name, is_superuser=name == "ada", is_staff=name == "ada")),
-            )
+        model = get_user_model()
+        users = [model(username=name, is_superuser=name == "ada", is_staff=name == "ada") for name in PEOPLE]
+        for user in model.objects.bulk_create(users):
+            setattr(self, user.username, Person(user.username, user))
         self._keys: dict[Any, str] = {}
 
     ada: Person

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.db import connection
 
@@ -12,12 +14,13 @@ from tests.world import World, a_row, in_threads
 
 
 @pytest.fixture
-def no_partitions(live_world: World) -> World:
+def no_partitions(live_world: World) -> Iterator[World]:
     """The instance slept for weeks: nobody has made the partitions of today."""
     with connection.cursor() as cursor:
         for name in list_partitions():
             cursor.execute(f"drop table {name}")
-    return live_world
+    yield live_world
+    ensure_partitions()
 
 
 @pytest.mark.slow

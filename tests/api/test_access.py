@@ -79,6 +79,7 @@ def test_anonymous(place: Place, endpoint: Endpoint) -> None:
     call(place, endpoint, Api("rva_unknown", place.world.letters)).expect_problem(401, "key_invalid")
 
 
+@pytest.mark.slow
 @for_each(GUARDED)
 def test_members_strangers_and_the_administrator(place: Place, endpoint: Endpoint) -> None:
     assert endpoint.permission is not None
@@ -93,6 +94,7 @@ def test_members_strangers_and_the_administrator(place: Place, endpoint: Endpoin
     assert_lets_in(call(place, endpoint, place.world.api("ada")))
 
 
+@pytest.mark.slow
 @for_each(GUARDED)
 def test_signed_in_people_may_what_their_role_may(place: Place, endpoint: Endpoint) -> None:
     assert endpoint.permission is not None
@@ -105,6 +107,7 @@ def test_signed_in_people_may_what_their_role_may(place: Place, endpoint: Endpoi
     assert_lets_in(call(place, endpoint, place.world.browser("ada")))
 
 
+@pytest.mark.slow
 @for_each(GUARDED)
 def test_scopes(place: Place, endpoint: Endpoint) -> None:
     """The key of an owner (of the administrator, where only she may) with one scope only."""
@@ -118,6 +121,7 @@ def test_scopes(place: Place, endpoint: Endpoint) -> None:
             assert_refuses(reply, "scope_missing")
 
 
+@pytest.mark.slow
 @for_each(GUARDED)
 def test_a_key_tied_to_another_project(place: Place, endpoint: Endpoint) -> None:
     for name in ("otto", "ada"):
@@ -130,6 +134,7 @@ def test_a_key_tied_to_another_project(place: Place, endpoint: Endpoint) -> None
             assert reply.status == 403
 
 
+@pytest.mark.slow
 @for_each(GUARDED)
 def test_a_key_tied_to_this_project_is_enough(place: Place, endpoint: Endpoint) -> None:
     assert endpoint.permission is not None
@@ -166,6 +171,7 @@ def _elsewhere(body: Any) -> Any:
 ODD_TEXTS = ["%00", "%ff", "%F0%9F%99%82", "%2E%2E", "'%3B--", "%25", "a" * 300, "%E2%80%AE", "%0A"]
 
 
+@pytest.mark.slow
 @for_each(GUARDED)
 def test_odd_texts_in_a_path_find_nothing(place: Place, endpoint: Endpoint) -> None:
     if "<str:" not in endpoint.route and "<path:" not in endpoint.route:
@@ -242,6 +248,7 @@ BODIES: dict[str, tuple[bytes, str, dict[str, str], int]] = {
 }
 
 
+@pytest.mark.slow
 @for_each(WRITING)
 def test_bad_bodies_are_problems_everywhere(place: Place, endpoint: Endpoint) -> None:
     ada = place.world.api("ada")
@@ -261,6 +268,7 @@ def test_gzip_is_understood_everywhere(place: Place, endpoint: Endpoint) -> None
     assert reply.status < 300 or reply.status in (403, 409), reply
 
 
+@pytest.mark.slow
 @for_each(GUARDED)
 def test_other_methods_are_not_allowed(place: Place, endpoint: Endpoint) -> None:
     allowed = {e.method for e in ENDPOINTS if e.route == endpoint.route}

@@ -72,7 +72,13 @@ INPUTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("form", ["single", "array", "lines"])
-@pytest.mark.parametrize("content", INPUTS.values(), ids=INPUTS.keys())
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(content, id=name, marks=[pytest.mark.slow] if "MB" in name else [])
+        for name, content in INPUTS.items()
+    ],
+)
 def test_an_input_is_kept_as_sent(world: World, content: Any, form: str) -> None:
     api, row = world.api("otto"), a_row(id="x", input=content)
     answer = {"single": api.predict, "array": lambda r: api.predict([r]), "lines": api.predict_lines}[form](

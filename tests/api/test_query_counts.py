@@ -86,6 +86,7 @@ def test_further_predictions_for_review(otto: Api) -> None:
     assert_same(lambda rows: otto.predict([next(further) for _ in range(rows)]).expect(200))
 
 
+@pytest.mark.slow
 def test_settled_predictions(world: World, otto: Api) -> None:
     known = [a_row() for _ in range(30)]
     otto.predict([*known, a_row(model_version="2")]).expect(200)
@@ -126,6 +127,7 @@ def test_claims(world: World, otto: Api) -> None:
     assert_same(rita.claim)
 
 
+@pytest.mark.slow
 def test_the_story_of_an_item(world: World, otto: Api) -> None:
     def more_of_it(rows: int) -> None:
         otto.predict([a_row(id="x", model_version=str(n), input={}) for n in range(rows)]).expect(200)
@@ -160,6 +162,7 @@ def test_keys(world: World, otto: Api) -> None:
     assert_same(lambda rows: ada.get("/keys/").expect(200), more)
 
 
+@pytest.mark.slow
 def test_projects_and_policy_versions(world: World, otto: Api) -> None:
     made = iter(range(100))
 

@@ -58,10 +58,12 @@ def api_schema(db: None) -> Any:
         return schemathesis.openapi.from_wsgi(f"{PREFIX}/schema/", application)
 
 
+@pytest.mark.slow
 def test_it_is_made_without_a_warning() -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", stdout=io.StringIO())
 
 
+@pytest.mark.slow
 def test_it_names_every_endpoint(api_schema: Any) -> None:
     found = {
         (method.upper(), path.removeprefix(f"{PREFIX}/"))
@@ -72,6 +74,7 @@ def test_it_names_every_endpoint(api_schema: Any) -> None:
     assert api_schema.raw_schema["openapi"].startswith("3.1")
 
 
+@pytest.mark.slow
 def test_every_operation_may_answer_with_a_problem(api_schema: Any) -> None:
     for operations in api_schema.raw_schema["paths"].values():
         for operation in operations.values():

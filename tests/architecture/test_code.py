@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -58,17 +59,19 @@ def test_imports_go_one_way(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0, capsys.readouterr().out
 
 
+def late_imports(node: ast.AST, *, inside: bool = False) -> Iterator[int]:
+    """The lines of imports within functions."""
+    for child in ast.iter_child_nodes(node):
+        if inside and modules_of(child):
+            yield child.lineno  # type: ignore[attr-defined]
+        yield from late_imports(
+            child, inside=inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+        )
+
+
 def test_no_import_hides_in_a_function() -> None:
-    late = [
-        f"{name_of(path)}:{node.lineno}"
-        for path in FILES
-        if name_of(path) not in LATE_IMPORTS
-        for outer in ast.walk(tree_of(path))
-        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef)
-        for node in ast.walk(outer)
-        if modules_of(node)
-    ]
-    assert late == []
+    files = [path for path in FILES if name_of(path) not in LATE_IMPORTS]
+    assert [f"{name_of(path)}:{line}" for path in files for line in late_imports(tree_of(path))] == []
 
 
 def test_no_signals() -> None:

@@ -7,6 +7,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 
 from reviewapp import env
@@ -76,6 +77,7 @@ def environment_lines(path: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_nothing_else_reads_the_environment() -> None:
     modules = [*(ROOT / "labeling").rglob("*.py"), *(ROOT / "reviewapp").rglob("*.py")]
     assert len(modules) > 100

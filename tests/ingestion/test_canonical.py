@@ -66,6 +66,7 @@ def shuffled(value: Any, chance: Any) -> Any:
     return value
 
 
+@pytest.mark.slow
 @EXAMPLES
 @given(values, st.randoms(use_true_random=False))
 def test_the_same_in_another_spelling(value: Any, chance: Any) -> None:
@@ -74,6 +75,7 @@ def test_the_same_in_another_spelling(value: Any, chance: Any) -> None:
     assert canonical_hash(other) == canonical_hash(value)
 
 
+@pytest.mark.slow
 @EXAMPLES
 @given(values)
 def test_it_says_what_the_value_says(value: Any) -> None:
@@ -89,6 +91,7 @@ def typed(value: Any) -> Any:
     return [typed(item) for item in value] if isinstance(value, list) else (isinstance(value, bool), value)
 
 
+@pytest.mark.slow
 @EXAMPLES
 @given(values, values)
 def test_different_values_have_different_bytes(one: Any, other: Any) -> None:

@@ -84,6 +84,7 @@ def pointers(row: Row | BadRow) -> set[str]:
     return {place.split(" ")[0] for place in bad_places(row)}
 
 
+@pytest.mark.slow
 @EXAMPLES
 @given(rows)
 def test_alone_in_an_array_and_as_a_line_it_is_the_same_row(row: dict[str, Any]) -> None:
@@ -96,6 +97,7 @@ def test_alone_in_an_array_and_as_a_line_it_is_the_same_row(row: dict[str, Any])
     assert isinstance(one, BadRow) or one == in_array
 
 
+@pytest.mark.slow
 @EXAMPLES
 @given(rows)
 def test_a_bad_neighbour_changes_nothing(row: dict[str, Any]) -> None:
@@ -160,6 +162,7 @@ def depth(value: Any) -> int:
     return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
 
 
+@pytest.mark.slow
 @EXAMPLES
 @given(values, st.integers(0, 300), st.booleans(), values)
 def test_only_what_lies_too_deep_is_cut(value: Any, levels: int, lists: bool, beside: Any) -> None:

@@ -60,6 +60,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task_type", TASK_TYPES)
 @pytest.mark.parametrize("is_prediction", [True, False])
 def test_any_value_is_valid_or_told_why_not(task_type: str, is_prediction: bool) -> None:
@@ -80,6 +81,7 @@ def test_any_value_is_valid_or_told_why_not(task_type: str, is_prediction: bool)
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task_type", TASK_TYPES)
 def test_any_schema_is_good_or_told_why_not(task_type: str) -> None:
     @EXAMPLES

@@ -82,6 +82,7 @@ def test_a_fallback_by_rules_is_final_at_once(world: World, changes: dict[str, A
 # --- Audits ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_draw_is_stored_and_can_be_repeated(world: World) -> None:
     """Chi-square of the share: 15.1 with one degree of freedom comes once in ten thousand runs (ids and secret are new)."""
     api = api_of(world, audit_rate=0.2)

@@ -32,14 +32,20 @@ def read_body(request: HttpRequest) -> tuple[str, bytes]:
     encoding = (request.META.get("HTTP_CONTENT_ENCODING") or "identity").strip().lower()
     if encoding not in ("identity", "gzip"):
         raise BodyError(415, "unsupported_encoding", "Content-Encoding is gzip or nothing")
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    if length.isdigit() and int(length) > MAX_BODY:
+    if _declared_length(request) > MAX_BODY:
         raise _too_large()
     try:
         body = request.body
     except (UnreadablePostError, RawPostDataException) as error:
         raise BodyError(400, "malformed", "the body ended early") from error
     return kind[0].strip().lower(), _inflate(body) if encoding == "gzip" else body
+
+
+def _declared_length(request: HttpRequest) -> int:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError as error:
+        raise BodyError(400, "malformed", "Content-Length is not a number") from error
 
 
 def _inflate(body: bytes) -> bytes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import transaction
+from drf_spectacular.generators import SchemaGenerator
 
 from labeling.projects.models import Scope
 from tests.api.endpoints import ENDPOINTS, PUBLIC, Endpoint, Place, list_endpoints
@@ -216,6 +218,55 @@ def test_odd_numbers_in_a_path_find_nothing(place: Place, endpoint: Endpoint) ->
             endpoint.method, place.path(endpoint.route, int=number), place.body(endpoint) or {}
         )
         assert reply.status == 404, (number, reply)
+
+
+ODD_VALUES = [
+    *ODD_TEXTS,
+    "",
+    "0",
+    "-1",
+    "1.5",
+    "1e9",
+    "99999999999999999999",
+    "9" * 5_000,
+    "null",
+    "%D9%A1",
+    "[]",
+    "a&b",
+    "2026-02-30",
+]
+
+
+def query_parameters() -> dict[tuple[str, str], list[str]]:
+    """The names of query parameters of each operation, as the OpenAPI schema has them."""
+    paths = SchemaGenerator().get_schema(public=True)["paths"]
+    return {
+        (method.upper(), path): [
+            each["name"] for each in operation.get("parameters", []) if each["in"] == "query"
+        ]
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+
+
+@pytest.mark.slow
+def test_odd_values_in_a_query_are_no_server_errors(place: Place, subtests: pytest.Subtests) -> None:
+    """A value is taken, or refused by a problem that names it."""
+    ada, known = place.world.api("ada"), query_parameters()
+    asked = 0
+    for endpoint in GUARDED:
+        described = "/api/v1/" + re.sub(r"<\w+:(\w+)>", r"{\1}", endpoint.route)
+        for name in known[endpoint.method, described]:
+            with subtests.test(f"{endpoint} {name}"):
+                for value in ODD_VALUES:
+                    reply = ada.request(endpoint.method, f"{place.path(endpoint.route)}?{name}={value}")
+                    asked += 1
+                    assert reply.status in (200, 404, 422), (value, reply)
+                    if reply.status == 422:
+                        assert [error["pointer"] for error in reply.expect_problem(422)["errors"]] == [
+                            f"/{name}"
+                        ]
+    assert asked > 300
 
 
 JSON = "application/json"

@@ -564,6 +564,13 @@ def test_a_body_that_is_refused_as_a_whole(
     assert_stored(0)
 
 
+@pytest.mark.parametrize("length", ["", "-1", "x", "²", "1e3", "9" * 5_000])
+def test_a_length_that_is_none(world: World, length: str) -> None:
+    """A web server refuses most of them before; whatever comes through is no server error."""
+    sender(world).predict(ONE, **{"Content-Length": length}).expect_problem(400, "malformed")
+    assert_stored(0)
+
+
 @pytest.mark.parametrize(
     "name",
     [

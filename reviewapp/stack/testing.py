@@ -170,11 +170,11 @@ def database_server(embedded_home: Home) -> None:
         _run.stack.enter_context(running_postgres(embedded_home))
 
 
-@pytest.fixture(scope="session")
-def broker(embedded_home: Home) -> str:
-    """A running Valkey; its URL."""
-    _run.stack.enter_context(running_valkey(embedded_home))
-    return embedded_home.own_services.redis_url
+@pytest.fixture
+def broker(embedded_home: Home) -> Iterator[str]:
+    """A running Valkey; its URL. It runs for this test alone: all others show that the product needs no broker."""
+    with running_valkey(embedded_home):
+        yield embedded_home.own_services.redis_url
 
 
 # --- A command beside the servers --------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ ifneq ($(REVIEWAPP_DEMO),0)
 RUN_NEEDS += $(STAMPS)/demo
 endif
 # Tests and checks look at the demo's code too.
-DEV_NEEDS := $(STAMPS)/run $(STAMPS)/demo $(STAMPS)/dev
+DEV_NEEDS := $(STAMPS)/run $(STAMPS)/demo $(STAMPS)/dev $(STAMPS)/npm
 
 .PHONY: help run test test-fast check format demo schema requirements clean
 
@@ -70,4 +70,9 @@ $(STAMPS)/demo: requirements-demo.txt $(STAMPS)/run
 $(STAMPS)/dev: requirements-dev.txt $(STAMPS)/run
 	@echo "Installing the packages of tests and checks"
 	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(STAMPS)/npm: package.json package-lock.json $(STAMPS)/dev
+	@mkdir -p $(VENV)/npm && cp package.json package-lock.json $(VENV)/npm/
+	@tools/npm.sh $(VENV)/npm ci >/dev/null
 	@touch $@

@@ -13,3 +13,4 @@ compile() {
 compile requirements "$@"
 compile requirements-demo "$@"
 compile requirements-dev "$@"
+tools/npm.sh . install --package-lock-only --omit-lockfile-registry-resolved

@@ -48,6 +48,7 @@ def page(*methods: str) -> Callable[[View[P]], View[P]]:
             patch_vary_headers(cast(HttpResponse, response), ["HX-Request"])
             return response
 
+        door.methods = allowed  # type: ignore[attr-defined]
         return cast(View[P], door)
 
     return decorate

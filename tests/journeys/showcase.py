@@ -103,7 +103,7 @@ def build(world: World) -> dict[str, str]:
             send(world, project, {"id": f"{slug}-1", **row}, {"id": f"{slug}-2", **row})
         else:
             send(world, project, {"confidence": 0.99})
-        pages[f"review-{slug}"] = f"/projects/{slug}/review/"
+        pages[f"review-{slug}"] = f"/projects/{slug}/review/{'default/' if slug == 'labels' else ''}"
     fold_deltas()
     return pages
 

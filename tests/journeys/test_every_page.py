@@ -1,51 +1,149 @@
-"""Every page at both widths and in both themes: it fits, it has a heading, and everything in it has a name.
+"""Every page of the site map, at both widths and in both themes: axe finds nothing, it fits (also zoomed and narrow),
+everything has a name, the keyboard reaches everything and one sees where it is, and nothing broke the content security policy.
 
-`SHOTS=/some/folder` keeps a picture of each, to look at.
+`SHOTS=/some/folder` keeps a picture of each, to look at. `PAGES=item,datasets` looks at these only.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.template.loader import render_to_string
+from django.urls import URLPattern, URLResolver, resolve
 from playwright.sync_api import Page
 
+from labeling.web.urls import urlpatterns
+from tests.journeys.axe import violations
 from tests.journeys.showcase import build
 from tests.world import World
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SIZES = {1440: 900, 390: 844}
+NARROWER = {1440: [(720, 450)], 390: [(320, 640)]}
+"""What is left of the window at 200 % zoom, and the narrowest that WCAG asks for (1.4.10)."""
+
+NO_PAGES = {"media", "trust:csv", "trust:svg"}
+"""Files."""
+ELSEWHERE = {"account:sign-in", "account:sign-out", "task:detail"}
+"""The sign-in is looked at signed out; tasks are looked at in their queues."""
+
 NAMELESS = """() => [...document.querySelectorAll("a, button, input, select, textarea, summary, dialog, nav, iframe, img")]
   .filter((element) => element.checkVisibility() && element.type !== "hidden" && !element.closest("[aria-hidden=true]"))
   .filter((element) => ![element.ariaLabel, element.title, element.alt, element.textContent, element.labels?.[0]?.textContent,
     document.getElementById(element.getAttribute("aria-labelledby"))?.textContent].some((name) => name?.trim()))
   .map((element) => element.outerHTML.slice(0, 120))"""
-TOO_SMALL = """() => [...document.querySelectorAll("button, select, .btn, .label-row, .nav a")]
-  .filter((element) => element.checkVisibility() && !element.classList.contains("sr"))
-  .filter((element) => { const box = element.getBoundingClientRect(); return box.width < 24 || box.height < 24; })
-  .map((element) => element.outerHTML.slice(0, 120))"""
+TOO_SMALL = """() => [...document.querySelectorAll("button, select, .btn, .label-row, .nav a, summary, input, .topbar a")]
+  .filter((element) => element.checkVisibility() && element.type !== "hidden" && !element.closest(".sr, .skip-link"))
+  .map((element) => [element.matches("[type=radio], [type=checkbox]") && element.labels[0] || element])
+  .filter(([element]) => { const box = element.getBoundingClientRect(); return box.width < 24 || box.height < 24; })
+  .map(([element]) => element.outerHTML.slice(0, 120))"""
+TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
+  [...document.body.querySelectorAll("*")].filter((element) => element.getBoundingClientRect().right > innerWidth + 1
+    && element.checkVisibility() && !element.closest(".scroll-x, .nav, .tabs, pre, .sr, svg")).slice(0, 5).map((element) =>
+      element.outerHTML.slice(0, 120)).concat(`${document.documentElement.scrollWidth} px`)"""
+FOCUSED = """() => {
+  const element = document.activeElement;
+  if (!element || element === document.body) return null;
+  const box = element.getBoundingClientRect();
+  const shown = element.matches(".sr-input") ? element.parentElement : element;
+  const style = getComputedStyle(shown);
+  const at = [box.left + Math.min(box.width, innerWidth) / 2, box.top + Math.min(box.height / 2, 60)];
+  const top = document.elementFromPoint(...at);
+  const onScreen = box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+  const mark = element.outerHTML.slice(0, 120);
+  element.dataset.seen ??= String(window.seen = (window.seen ?? 0) + 1);
+  return {
+    mark, number: Number(element.dataset.seen), again: window.last === element.dataset.seen,
+    isCovered: onScreen && top !== null && !shown.contains(top) && !top.contains(shown) && !element.labels?.[0]?.contains(top),
+    isOffScreen: !onScreen,
+    isBare: style.outlineStyle === "none" || parseFloat(style.outlineWidth) < 1,
+  };
+}"""
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_page(theme: str, open_browser: Callable[..., Page], live_world: World) -> None:
-    pages = build(live_world)
+def routes(patterns: list[Any] = urlpatterns, area: str = "") -> Iterator[str]:
+    """The names of all routes that answer GET with a page, as `area:name`."""
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else area)
+        elif isinstance(pattern, URLPattern) and "GET" in getattr(pattern.callback, "methods", {"GET"}):
+            yield f"{area}{pattern.name}"
+
+
+@pytest.fixture
+def pages(live_world: World) -> dict[str, str]:
+    found = build(live_world)
+    seen = {resolve(url.partition("?")[0]).view_name for url in found.values() if not url.startswith("/projects/nope")}
+    assert {*routes()} - seen == NO_PAGES | ELSEWHERE, "add the new page to the showcase"
+    wanted = os.environ.get("PAGES", "").split(",")
+    return {name: url for name, url in found.items() if wanted == [""] or name in wanted}
+
+
+@pytest.mark.parametrize("width", SIZES)
+def test_every_page(width: int, open_browser: Callable[..., Page], pages: dict[str, str]) -> None:
+    problems: list[str] = []
+    page = open_browser("ada", width=width, height=SIZES[width], color_scheme="light")
+    stranger = open_browser(width=width, height=SIZES[width], color_scheme="light")
+    page.route("**/broken/", lambda route: route.fulfill(content_type="text/html", body=render_to_string("500.html")))
+    stranger.goto("/account/sign-in/")
+    problems += look_at(stranger, "sign-in", width)
+    for name, url in {**pages, "broken": "/broken/"}.items():
+        page.set_viewport_size({"width": width, "height": SIZES[width]})
+        page.emulate_media(color_scheme="light")
+        page.goto(url)
+        page.wait_for_load_state("networkidle")
+        problems += look_at(page, name, width)
+    assert not problems, "\n" + "\n".join(problems)
+
+
+def look_at(page: Page, name: str, width: int) -> Iterator[str]:
+    """What is wrong with the page that is open."""
+    where = f"{name} at {width}: "
+    if not page.title().strip():
+        yield where + "no title"
+    if page.locator("h1:not(form[hidden] *)").count() != 1:
+        yield where + "not one h1"
+    for check in (NAMELESS, TOO_SMALL, TOO_WIDE):
+        yield from (where + str(found) for found in page.evaluate(check))
+    _keep_picture(page, name, width, "light")
+    yield from (where + found for found in violations(page))
+    page.emulate_media(color_scheme="dark")
+    _keep_picture(page, name, width, "dark")
+    yield from (where + "dark: " + found for found in violations(page, only_colour=True))
+    for narrow, height in NARROWER[width]:
+        page.set_viewport_size({"width": narrow, "height": height})
+        yield from (f"{name} at {narrow}: wide: {found}" for found in page.evaluate(TOO_WIDE))
+    if width == 1440:
+        page.set_viewport_size({"width": width, "height": SIZES[width]})
+        page.evaluate("document.documentElement.style.fontSize = '200%'")
+        yield from (f"{name} with large text: wide: {found}" for found in page.evaluate(TOO_WIDE))
+        page.evaluate("document.documentElement.style.fontSize = ''")
+        yield from (where + found for found in walk(page))
+
+
+def walk(page: Page) -> Iterator[str]:
+    """Tab through the page: the first stop is the skip link, each is seen, in the order of the document, and none is a trap."""
+    last = 0
+    for stop in range(200):
+        page.keyboard.press("Tab")
+        found = page.evaluate(FOCUSED)
+        if found is None or found["number"] <= last:
+            break
+        last = found["number"]
+        if stop == 0 and "skip-link" not in found["mark"]:
+            yield f"the first stop is {found['mark']}"
+        for flaw in ("isCovered", "isOffScreen", "isBare"):
+            if found[flaw]:
+                yield f"focus {flaw}: {found['mark']}"
+
+
+def _keep_picture(page: Page, name: str, width: int, theme: str) -> None:
     folder = os.environ.get("SHOTS")
-    for width, height in SIZES.items():
-        page = open_browser("ada", width=width, height=height, color_scheme=theme)
-        for name, url in pages.items():
-            page.goto(url)
-            page.wait_for_load_state("networkidle")
-            where = f"{name} at {width}"
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, (
-                f"{where} is wider than the window"
-            )
-            assert page.locator("h1:visible, h2:visible").count(), f"{where} has no heading"
-            assert page.title().strip(), where
-            assert page.evaluate(NAMELESS) == [], where
-            assert page.evaluate(TOO_SMALL) == [], where
-            if folder:
-                full = not name.startswith("review")
-                page.screenshot(path=Path(folder) / f"{name}-{width}-{theme}.png", full_page=full)
+    if folder:
+        full = not name.startswith("review")
+        page.screenshot(path=Path(folder) / f"{name}-{width}-{theme}.png", full_page=full)

@@ -30,7 +30,7 @@ def markdown(text: str) -> SafeString:
             blocks.append(_take_code(lines))
         elif heading := _HEADING.fullmatch(line.strip()):
             lines.pop(0)
-            blocks.append(f"<h3>{_inline(heading[2])}</h3>")
+            blocks.append(f"<h2>{_inline(heading[2])}</h2>")
         elif _ITEM.match(line.strip()):
             blocks.append(_take_list(lines))
         else:

@@ -78,7 +78,11 @@ def routes(patterns: list[Any] = urlpatterns, area: str = "") -> Iterator[str]:
 @pytest.fixture
 def pages(live_world: World) -> dict[str, str]:
     found = build(live_world)
-    seen = {resolve(url.partition("?")[0]).view_name for url in found.values() if not url.startswith("/projects/nope")}
+    seen = {
+        resolve(url.partition("?")[0]).view_name
+        for url in found.values()
+        if not url.startswith("/projects/nope")
+    }
     assert {*routes()} - seen == NO_PAGES | ELSEWHERE, "add the new page to the showcase"
     wanted = os.environ.get("PAGES", "").split(",")
     return {name: url for name, url in found.items() if wanted == [""] or name in wanted}
@@ -87,9 +91,13 @@ def pages(live_world: World) -> dict[str, str]:
 @pytest.mark.parametrize("width", SIZES)
 def test_every_page(width: int, open_browser: Callable[..., Page], pages: dict[str, str]) -> None:
     problems: list[str] = []
-    page = open_browser("ada", width=width, height=SIZES[width], color_scheme="light")
-    stranger = open_browser(width=width, height=SIZES[width], color_scheme="light")
-    page.route("**/broken/", lambda route: route.fulfill(content_type="text/html", body=render_to_string("500.html")))
+    page = open_browser(
+        "ada", width=width, height=SIZES[width], color_scheme="light", reduced_motion="reduce"
+    )
+    stranger = open_browser(width=width, height=SIZES[width], color_scheme="light", reduced_motion="reduce")
+    page.route(
+        "**/broken/", lambda route: route.fulfill(content_type="text/html", body=render_to_string("500.html"))
+    )
     stranger.goto("/account/sign-in/")
     problems += look_at(stranger, "sign-in", width)
     for name, url in {**pages, "broken": "/broken/"}.items():
@@ -108,6 +116,8 @@ def look_at(page: Page, name: str, width: int) -> Iterator[str]:
         yield where + "no title"
     if page.locator("h1:not(form[hidden] *)").count() != 1:
         yield where + "not one h1"
+    if page.evaluate("document.getAnimations().length"):
+        yield where + "something moves, and motion is not wanted"
     for check in (NAMELESS, TOO_SMALL, TOO_WIDE):
         yield from (where + str(found) for found in page.evaluate(check))
     _keep_picture(page, name, width, "light")
@@ -128,14 +138,17 @@ def look_at(page: Page, name: str, width: int) -> Iterator[str]:
 
 def walk(page: Page) -> Iterator[str]:
     """Tab through the page: the first stop is the skip link, each is seen, in the order of the document, and none is a trap."""
-    last = 0
+    last, has_moved = (
+        0,
+        page.evaluate("document.activeElement !== document.body || !document.querySelector('header')"),
+    )
     for stop in range(200):
         page.keyboard.press("Tab")
         found = page.evaluate(FOCUSED)
         if found is None or found["number"] <= last:
             break
         last = found["number"]
-        if stop == 0 and "skip-link" not in found["mark"]:
+        if stop == 0 and not has_moved and "skip-link" not in found["mark"]:
             yield f"the first stop is {found['mark']}"
         for flaw in ("isCovered", "isOffScreen", "isBare"):
             if found[flaw]:

@@ -187,7 +187,7 @@ class TestSettings:
         )
         project.refresh_from_db()
         assert get_guidelines(project) == "# New\nRead."
-        assert "<h3>New</h3>" in as_("rita").get(PROJECT + "guidelines/", headers=FRAGMENT).content.decode()
+        assert "<h2>New</h2>" in as_("rita").get(PROJECT + "guidelines/", headers=FRAGMENT).content.decode()
 
     def test_refused(self, as_: As, world: World) -> None:
         assert world.letters

@@ -70,7 +70,7 @@ def test_people_are_initials(name: str | None, text: str) -> None:
 @pytest.mark.parametrize(
     ("source", "html"),
     [
-        ("# What counts", "<h3>What counts</h3>"),
+        ("# What counts", "<h2>What counts</h2>"),
         ("one\ntwo\n\nthree", "<p>one<br>two</p>\n<p>three</p>"),
         ("- a\n- b\n  more", "<ul><li>a</li><li>b more</li></ul>"),
         ("1. a\n2. b", "<ol><li>a</li><li>b</li></ol>"),

@@ -1,116 +1,247 @@
-"""What a draft policy would have done to past traffic, before it is put in force."""
+"""What a draft policy would have done to past traffic, before it is put in force: beside what was, and beside today's policy."""
 
-from collections import Counter
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.utils import timezone
+from django.db import connection
 
-from labeling.decisions.models import Decision
-from labeling.ids import first_id_at
-from labeling.ingestion.models import Prediction, Route
-from labeling.projects.label_schema import labels_of
+from labeling.ingestion.models import Route
+from labeling.pipeline.past_traffic import DAYS, ROUTES, PastPrediction, PastTraffic, read_past_traffic
 from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
-from labeling.routing.policy import Policy, compile_policy
+from labeling.routing.models import PolicyPeriod
+from labeling.routing.policy import NOTHING_IS_AUTOMATIC, Policy, compile_policy
+from labeling.routing.queries import get_policy
+from labeling.trust.figures import Rate, Stratum, Sums, rates_of
+from labeling.trust.services import ensure_folded
 
-MOST_PREDICTIONS = 20_000
-DAYS = 30
+__all__ = ["DAYS", "Side", "Simulation", "simulate_policy"]
+
 _MOST_DECISIONS = 1_000
-_ROUTED = (Route.AUTO, Route.REVIEW, Route.FALLBACK)
+_LEAST_AUDITS = 20  # a day, where automation is earned (contract, section 3)
+_ASKED_ABOUT = "past predictions that would be automatic, judged by what people said of them"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one policy makes of the traffic. Rates are shares of it; tasks, checks, hours and wrong results are per day.
+
+    `checks` are blind checks, second reviews and test items. `error` is the share of wrong outputs among what is automatic.
+    """
+
+    counts: dict[str, int]
+    shares: dict[str, float | None]
+    tasks_per_day: float | None
+    checks_per_day: float | None
+    hours_per_day: float | None
+    error: Rate
+    wrong_per_day: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "counts": self.counts,
+            "shares": self.shares,
+            "tasks_per_day": self.tasks_per_day,
+            "checks_per_day": self.checks_per_day,
+            "hours_per_day": self.hours_per_day,
+            "auto_error": self.error.as_json(),
+            "wrong_per_day": self.wrong_per_day,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """Routes of the newest predictions, as they were and as the draft gives them."""
+    """The same past predictions as they were routed, as today's policy and as the draft would route them."""
 
     predictions: int
+    replayed: int
+    is_sample: bool
     since: datetime | None
     until: datetime | None
-    was: dict[str, int]
-    would_be: dict[str, int]
+    was: Side
+    today: Side
+    would_be: Side
     moved: dict[tuple[str, str], int]
-    people_per_day_was: float | None
-    people_per_day_would_be: float | None
     seconds_per_decision: float | None
 
     def as_json(self) -> dict[str, Any]:
         return {
             "predictions": self.predictions,
+            "replayed": self.replayed,
+            "is_sample": self.is_sample,
             "from": self.since,
             "to": self.until,
-            "was": self._side(self.was, self.people_per_day_was),
-            "would_be": self._side(self.would_be, self.people_per_day_would_be),
+            "was": self.was.as_json(),
+            "today": self.today.as_json(),
+            "would_be": self.would_be.as_json(),
             "moved": [{"from": old, "to": new, "count": n} for (old, new), n in sorted(self.moved.items())],
             "seconds_per_decision": self.seconds_per_decision,
         }
 
-    def _side(self, counts: dict[str, int], per_day: float | None) -> dict[str, Any]:
-        hours = None
-        if per_day is not None and self.seconds_per_decision is not None:
-            hours = per_day * self.seconds_per_decision / 3600
-        shares = {route: counts[route] / self.predictions if self.predictions else None for route in counts}
-        return {"counts": counts, "shares": shares, "tasks_per_day": per_day, "hours_per_day": hours}
+
+class _Sent(NamedTuple):
+    """Where a prediction goes, and whether a person has to label it there."""
+
+    route: str
+    by_hand: bool
 
 
-def simulate_policy(*, project: Project, body: Any, now: datetime | None = None) -> Simulation:
-    """Route the newest predictions (at most 20,000 of the last 30 days) with a draft. Changes nothing.
+class _Load(NamedTuple):
+    """What people do besides: chance of a blind check, further answers for each review."""
 
-    Audits are not counted as work here; settled predictions are left out. Raises InvalidError naming wrong fields.
+    audits: Callable[[float], float]
+    per_review: float
+
+
+def simulate_policy(*, project: Project, body: Any) -> Simulation:
+    """Route the predictions of the last 28 days (a sample of about 20,000 where there are more) with a draft. Changes nothing.
+
+    Settled predictions are left out. Raises InvalidError naming wrong fields.
     """
-    draft = compile_policy(body, schema=get_output_schema(project))
-    since = (now or timezone.now()) - timedelta(days=DAYS)
-    rows = list(
-        Prediction.objects.filter(project_id=project.pk, route__in=_ROUTED, pk__gte=first_id_at(since))
-        .order_by("-pk")
-        .values_list("route", "confidence", "output", "segment", "final_output", "received_at")[
-            :MOST_PREDICTIONS
-        ]
-    )
-    was, would_be, moved = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
-    people_was = people_would_be = 0
-    for route, confidence, output, segment, final_output, _ in rows:
-        new = _choose(draft, project.task_type, confidence, output, segment)
-        was[route] += 1
-        would_be[new] += 1
-        if new != route:
-            moved[route, new] += 1
-        people_was += route == Route.REVIEW or (route == Route.FALLBACK and final_output is None)
-        people_would_be += new == Route.REVIEW or (new == Route.FALLBACK and draft.fallback.mode == "manual")
-    times = [row[-1] for row in rows]
-    days = max((times[0] - times[-1]) / timedelta(days=1), 1.0) if times else None
+    schema = get_output_schema(project)
+    draft = compile_policy(body, schema=schema)
+    today = compile_policy(get_policy(project, project.policy_number).body, schema=schema)
+    ensure_folded(project.pk)
+    asks_labels = any(override.label is not None for override in (*draft.overrides, *today.overrides))
+    past = read_past_traffic(project, with_labels=asks_labels)
+    chances = _chances(past)
+    seconds = _median_seconds(project)
+    certified = _cut_in_force(project, today)
+    drafted = [_send(draft, row, _cut(draft, certified)) for row in past.rows]
+    as_today = [_send(today, row, _cut(today, certified)) for row in past.rows]
+    as_was = [_Sent(row.route, row.manual and row.route != Route.AUTO) for row in past.rows]
+    moved: dict[tuple[str, str], float] = defaultdict(float)
+    for row, sent in zip(past.rows, drafted, strict=True):
+        if sent.route != row.route:
+            moved[row.route, sent.route] += row.weight
+    audited = sum(row.weight for row in past.rows if row.audited and row.route == Route.AUTO)
+    automatic = sum(row.weight for row in past.rows if row.route == Route.AUTO)
+    share_audited = audited / automatic if automatic else 0.0
     return Simulation(
-        predictions=len(rows),
-        since=times[-1] if times else None,
-        until=times[0] if times else None,
-        was={route.value: was[route] for route in _ROUTED},
-        would_be={route.value: would_be[route] for route in _ROUTED},
-        moved=dict(moved),
-        people_per_day_was=people_was / days if days else None,
-        people_per_day_would_be=people_would_be / days if days else None,
-        seconds_per_decision=_median_seconds(project),
+        predictions=past.total,
+        replayed=len(past.rows),
+        is_sample=past.is_sample,
+        since=past.since,
+        until=past.until,
+        was=_side(past, as_was, chances, _Load(lambda _: share_audited, 0.0), seconds),
+        today=_side(past, as_today, chances, _load(today), seconds),
+        would_be=_side(past, drafted, chances, _load(draft), seconds),
+        moved={routes: round(count) for routes, count in moved.items()},
+        seconds_per_decision=seconds,
     )
 
 
-def _choose(draft: Policy, task_type: str, confidence: float, output: Any, segment: str | None) -> str:
-    route, _ = draft.choose(
-        confidence=confidence,
-        labels=labels_of(task_type, output),
-        segment=segment,
-        high=draft.body["high"],
-        low=draft.body["low"],
+def _cut_in_force(project: Project, today: Policy) -> float:
+    """Where automation begins by evidence; a policy that has just switched autonomy on begins at nothing."""
+    if today.body["autonomy"] == "off":
+        return NOTHING_IS_AUTOMATIC
+    period = PolicyPeriod.objects.get(project=project, model_version=None, label_group="", ended_at=None)
+    return period.high
+
+
+def _cut(policy: Policy, certified: float) -> float:
+    return float(policy.body["high"]) if policy.body["autonomy"] == "off" else certified
+
+
+def _send(policy: Policy, row: PastPrediction, high: float) -> _Sent:
+    route, _ = policy.choose(
+        confidence=row.confidence,
+        labels=row.labels,
+        segment=row.segment,
+        high=high,
+        low=policy.body["low"],
     )
-    return route
+    return _Sent(route, route == "review" or (route == "fallback" and policy.fallback.mode == "manual"))
+
+
+def _load(policy: Policy) -> _Load:
+    body = policy.body
+    rate: float = body["audit_rate"]
+    most: int = body["audits_per_day_max"]
+
+    def audits(per_day: float) -> float:
+        """The constant; where automation is earned min(1, max(20/V, min(rate, most/V))) of V automatic results a day."""
+        if body["autonomy"] == "off" or per_day <= 0:
+            return rate
+        return min(1.0, max(_LEAST_AUDITS / per_day, min(rate, most / per_day)))
+
+    return _Load(audits, body["second_review_rate"] + body["sentinel_rate"])
+
+
+def _side(
+    past: PastTraffic,
+    sent: Sequence[_Sent],
+    chances: dict[int, float],
+    load: _Load,
+    seconds: float | None,
+) -> Side:
+    sums, reviews, by_hand = dict.fromkeys(ROUTES, 0.0), 0.0, 0.0
+    for row, (route, is_by_hand) in zip(past.rows, sent, strict=True):
+        sums[Route(route)] += row.weight
+        reviews += row.weight * (route == Route.REVIEW)
+        by_hand += row.weight * is_by_hand
+    total = sum(sums.values())
+    error = _error(past, sent, chances)
+    if not past.rows:
+        return Side(
+            dict.fromkeys(map(str, ROUTES), 0), dict.fromkeys(map(str, ROUTES)), None, None, None, error, None
+        )
+    automatic = sums[Route.AUTO] / past.days
+    checks = automatic * load.audits(automatic) + reviews / past.days * load.per_review
+    tasks = by_hand / past.days
+    return Side(
+        counts={str(route): round(count) for route, count in sums.items()},
+        shares={str(route): count / total for route, count in sums.items()},
+        tasks_per_day=tasks,
+        checks_per_day=checks,
+        hours_per_day=None if seconds is None else (tasks + checks) * seconds / 3600,
+        error=error,
+        wrong_per_day=None if error.value is None else automatic * error.value,
+    )
+
+
+def _error(past: PastTraffic, sent: Sequence[_Sent], chances: dict[int, float]) -> Rate:
+    """Of what would be automatic: wrong outputs among the labelled, each route and period weighted by its traffic.
+
+    The same sum and range as `model_error_rate`, over a part of the predictions. Whoever tries drafts until one looks good
+    has picked it after seeing the counts, so the range describes and decides nothing.
+    """
+    totals: dict[int, dict[str, float]] = {}
+    for row, (route, _) in zip(past.rows, sent, strict=True):
+        if route == Route.AUTO:
+            counts = totals.setdefault(row.period_id, defaultdict(float))
+            counts["total"] += row.weight
+            counts[row.route] += row.weight
+            for name, count in row.answered.items():
+                counts[name] += count
+    if not totals:
+        return Rate(None, None, None, 0, 0, _ASKED_ABOUT, "none", "nothing would be automatic")
+    strata = [
+        Stratum(chances.get(period, 0.0), Sums(**{name: round(n) for name, n in counts.items()}))
+        for period, counts in sorted(totals.items())
+    ]
+    return replace(rates_of([strata], anchored=False)[0]["model_error_rate"], population=_ASKED_ABOUT)
+
+
+def _chances(past: PastTraffic) -> dict[int, float]:
+    """The chance of a blind check in each period."""
+    periods = {row.period_id for row in past.rows}
+    return dict(PolicyPeriod.objects.filter(pk__in=periods).values_list("pk", "audit_rate"))
 
 
 def _median_seconds(project: Project) -> float | None:
-    """How long people took for their last decisions, where they said so."""
-    found = (
-        Decision.objects.filter(project=project, seconds__isnull=False)
-        .order_by("-pk")
-        .values_list("seconds", flat=True)[:_MOST_DECISIONS]
-    )
-    seconds = [value for value in found if value is not None]
+    """How long people took for their newest decisions, where they said so."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select seconds from unnest(array['confirmed', 'corrected', 'labelled']) verdict cross join lateral ("
+            "  select id, seconds from labeling_decision decision"
+            "  where project_id = %(project)s and decision.verdict = verdict order by id desc limit %(most)s"
+            ") newest order by id desc limit %(most)s",
+            {"project": project.pk, "most": _MOST_DECISIONS},
+        )
+        seconds = [row[0] for row in cursor.fetchall() if row[0] is not None]
     return median(seconds) if seconds else None

@@ -38,6 +38,12 @@ class Traffic:
     low: float
     high: float
     bars: tuple[Bar, ...]
+    was: tuple[float, ...] = ()
+
+    @property
+    def before(self) -> list[float]:
+        """Thresholds that are about to move, in percent."""
+        return [value * 100 for value in self.was if value not in (self.low, self.high)]
 
     @property
     def low_percent(self) -> float:
@@ -48,8 +54,11 @@ class Traffic:
         return self.high * 100
 
 
-def find_traffic(project: Project, *, days: int, low: float, high: float) -> Traffic | None:
-    """The last `days` with their newest prediction, or none when there is no prediction at all."""
+def find_traffic(
+    project: Project, *, days: int, low: float, high: float, was: tuple[float, ...] = ()
+) -> Traffic | None:
+    """The last `days` with their newest prediction, or none when there is no prediction at all. `was`: thresholds in force
+    where `low` and `high` are a draft's."""
     cells = TrustCell.objects.filter(project_id=project.pk)
     last = cells.aggregate(Max("day"))["day__max"]
     if last is None:
@@ -69,6 +78,7 @@ def find_traffic(project: Project, *, days: int, low: float, high: float) -> Tra
         low=low,
         high=min(high, 1.0),
         bars=bars_of([(bucket_center(row[0]), row[1]) for row in rows], low, high),
+        was=tuple(min(value, 1.0) for value in was),
     )
 
 

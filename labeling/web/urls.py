@@ -56,7 +56,14 @@ _project = [
     ),
     path("trust/", include((trust.urlpatterns, "trust"))),
     path("autonomy/", _area("autonomy", path("", policy.autonomy, name="overview"))),
-    path("policy/", _area("policy", path("", policy.detail, name="detail"))),
+    path(
+        "policy/",
+        _area(
+            "policy",
+            path("", policy.detail, name="detail"),
+            path("preview/", policy.preview, name="preview"),
+        ),
+    ),
     path("models/", _area("model", path("", models.overview, name="list"))),
     path(
         "items/",

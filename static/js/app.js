@@ -17,9 +17,13 @@ document.addEventListener("click", (event) => {
   const add = event.target.closest("[data-add-row]");
   const remove = event.target.closest("[data-remove-row]");
   if (add) {
-    const row = document.getElementById(add.dataset.addRow).content.cloneNode(true);
-    add.closest("form").querySelector("[data-rows]").append(row);
-    add.closest("form").querySelector("[data-rows] > :last-child :is(input, select)").focus();
+    const rows = document.querySelector(`[data-rows=${add.dataset.addRow}]`);
+    rows.append(document.getElementById(add.dataset.addRow).content.cloneNode(true));
+    rows.querySelector(":scope > :last-child :is(input, select)").focus();
   }
-  remove?.closest("[data-row]").remove();
+  if (remove) {
+    const form = remove.closest("form");
+    remove.closest("[data-row]").remove();
+    form.dispatchEvent(new Event("change"));
+  }
 });

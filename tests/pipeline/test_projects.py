@@ -50,10 +50,10 @@ def test_the_time_zone_stands_once_predictions_came_in(traffic, world):
 def test_a_draft_is_simulated_on_past_traffic_and_changes_nothing(traffic):
     before = list(Prediction.objects.order_by("id").values_list("id", "route"))
     found = simulate_policy(project=traffic, body={"high": 0.8, "low": 0.5})
-    assert found.was == {"auto": 2, "review": 3, "fallback": 1}
-    assert found.would_be == {"auto": 4, "review": 1, "fallback": 1}
+    assert found.was.counts == {"auto": 2, "review": 3, "fallback": 1}
+    assert found.would_be.counts == {"auto": 4, "review": 1, "fallback": 1}
     assert found.moved == {("review", "auto"): 2}
-    assert (found.people_per_day_was, found.people_per_day_would_be) == (4.0, 2.0)
+    assert (found.was.tasks_per_day, found.would_be.tasks_per_day) == (4.0, 2.0)
     assert list(Prediction.objects.order_by("id").values_list("id", "route")) == before
     assert PolicyVersion.objects.filter(project=traffic).count() == 1
 
@@ -66,4 +66,4 @@ def test_a_draft_that_is_no_policy_is_refused(traffic):
 
 def test_without_traffic_there_is_nothing_to_say(letters):
     found = simulate_policy(project=letters, body={})
-    assert (found.predictions, found.people_per_day_was, found.since) == (0, None, None)
+    assert (found.predictions, found.was.tasks_per_day, found.since) == (0, None, None)

@@ -18,10 +18,12 @@ from labeling.history.models import HistoryEvent
 from labeling.projects.models import ApiKey, LabelSchema, Membership, Project
 from labeling.projects.queries import get_guidelines
 from labeling.routing.models import PolicyPeriod
+from labeling.routing.policy import DEFAULTS
 from labeling.routing.queries import get_policy
+from labeling.routing.services import publish_policy
 from labeling.trust.services import fold_deltas
 from tests.web.conftest import As
-from tests.web.reading import FRAGMENT, words_of
+from tests.web.reading import FRAGMENT, fields_of, words_of
 from tests.world import World, a_row
 
 PROJECT = "/projects/letters/"
@@ -202,16 +204,24 @@ class TestPolicy:
         "low": "0.5",
         "audit_rate": "5",
         "sentinel_rate": "0",
+        "second_review_rate": "0",
+        "audits_per_day_max": "1000",
         "lease_seconds": "300",
+        "blind_audit": "on",
+        "autonomy": "off",
+        "alpha": "2",
+        "delta": "5",
+        "operator_cap": "95",
+        "autonomy_min_interval": "1d",
+        "detector_threshold": "1000",
         "fallback_mode": "manual",
-        "fallback": "",
+        "fallback_output": "",
         "note": "Two away",
-        "exception_what": ["label", "segment", "label"],
-        "exception_value": ["a", "post", ""],
+        "exception_label": ["a", "", ""],
+        "exception_segment": ["", "post", ""],
         "exception_then": ["force", "thresholds", "thresholds"],
         "exception_high": ["", "0.98", ""],
         "exception_low": ["", "", ""],
-        "exception_segment": ["", "", ""],
     }
 
     def test_a_lead_saves_the_next_version(self, as_: As, world: World) -> None:
@@ -226,28 +236,95 @@ class TestPolicy:
         ]
         assert version.body["alpha"] == 0.02
         text = words_of(as_("vic").get(PROJECT + "policy/"))
-        for part in ("Policy v2", "Two away", "label is a always review", "segment is post high 0.98"):
+        for part in ("Policy v2", "Two away", "label is a: always review", "segment is post: high 0.98"):
             assert part in text
         page = as_("lea").get(PROJECT + "policy/").content.decode()
         assert 'value="0.98"' in page
         assert "Save as v3" in page
 
     @pytest.mark.parametrize(
-        ("mode", "text", "stored"),
+        ("fields", "stored"),
         [
-            ("constant", '{"output": {"label": "a"}}', {"mode": "constant", "output": {"label": "a"}}),
             (
-                "rules",
-                '{"rules": [], "else": {"label": "b"}}',
-                {"mode": "rules", "rules": [], "else": {"label": "b"}},
+                {"fallback_mode": "constant", "fallback_output": "a"},
+                {"mode": "constant", "output": {"label": "a"}},
+            ),
+            (
+                {
+                    "fallback_mode": "rules",
+                    "fallback_output": '{"label": "b"}',
+                    "rule_when": ["confidence < 0.2", ""],
+                    "rule_output": ["c", ""],
+                },
+                {
+                    "mode": "rules",
+                    "rules": [{"when": "confidence < 0.2", "output": {"label": "c"}}],
+                    "else": {"label": "b"},
+                },
             ),
         ],
     )
-    def test_fallbacks_are_json(self, as_: As, world: World, mode: str, text: str, stored: Any) -> None:
+    def test_fallbacks(self, as_: As, world: World, fields: Any, stored: Any) -> None:
         project = world.letters
-        form = {**self.FORM, "fallback_mode": mode, "fallback": text}
-        assert as_("lea").post(PROJECT + "policy/", form).status_code == 302
+        assert as_("lea").post(PROJECT + "policy/", {**self.FORM, **fields}).status_code == 302
         assert get_policy(project, 2).body["fallback"] == stored
+
+    def test_everything_the_contract_names_has_a_field_and_an_unchanged_form_changes_nothing(
+        self, as_: As, world: World
+    ) -> None:
+        body = {
+            **DEFAULTS,
+            "audit_rate": 0.0123,
+            "overrides": [{"label": "a", "segment": "post", "high": 0.987, "low": 0.1}, {"segment": "x"}],
+            "alpha_by_label": {"b": 0.005},
+            "assumed_false_accept": 0.1,
+            "strict": True,
+            "blind_audit": False,
+            "fallback": {
+                "mode": "rules",
+                "rules": [{"when": "segment == 'de'", "output": {"label": "a"}}],
+                "else": {"label": "b"},
+            },
+        }
+        project = world.letters
+        publish_policy(project=project, body=body, by=world.lea.actor)
+        page = as_("lea").get(PROJECT + "policy/").content.decode()
+        assert as_("lea").post(PROJECT + "policy/", fields_of(page, "policy-form")).status_code == 302
+        assert get_policy(project, 3).body == body
+
+    def test_a_draft_is_tried_before_it_is_saved_and_changes_nothing(self, as_: As, world: World) -> None:
+        decide_some(world)
+        lea = as_("lea")
+        for headers in ({}, FRAGMENT):
+            answer = lea.post(PROJECT + "policy/preview/", {**self.FORM, "high": "0.75"}, headers=headers)
+            text = words_of(answer)
+            assert answer.status_code == 200
+            assert "Today, v1 Draft Change" in text
+            assert "High: 0.95 → 0.75" in text
+            assert "Exception: label is a: always review" in text
+            assert "predictions of that time, routed anew" in text
+            assert ("<html" in answer.content.decode()) == (not headers)
+        half = lea.post(PROJECT + "policy/preview/", {**self.FORM, "high": "7"}, headers=FRAGMENT)
+        assert half.status_code == 200
+        assert "High : high must be a number from 0 to 1" in words_of(half)
+        assert 'id="error-high" hx-swap-oob="true">high must be' in half.content.decode()
+        assert lea.post(PROJECT + "policy/preview/", {**self.FORM, "high": "7"}).status_code == 422
+        world.letters.refresh_from_db()
+        assert world.letters.policy_number == 1
+        assert as_("rita").post(PROJECT + "policy/preview/", self.FORM).status_code == 403
+
+    def test_back_to_an_older_version(self, as_: As, world: World) -> None:
+        assert world.letters
+        lea = as_("lea")
+        lea.post(PROJECT + "policy/", self.FORM)
+        page = lea.get(PROJECT + "policy/").content.decode()
+        assert f'href="{PROJECT}policy/?version=1"' in page
+        older = lea.get(PROJECT + "policy/?version=1").content.decode()
+        fields = fields_of(older, "policy-form")
+        assert (fields["high"], fields["note"]) == (["0.95"], ["Back to v1"])
+        assert lea.post(PROJECT + "policy/", fields).status_code == 302
+        assert get_policy(world.letters, 3).body == get_policy(world.letters, 1).body
+        assert lea.get(PROJECT + "policy/?version=99").status_code == 404
 
     @pytest.mark.parametrize(
         ("changes", "part"),
@@ -255,13 +332,18 @@ class TestPolicy:
             ({"high": "1.2"}, "high must be a number from 0 to 1"),
             ({"low": "0.95"}, "low may not be above high"),
             ({"audit_rate": "200"}, "audit_rate must be"),
+            ({"alpha": "0"}, "alpha must be a number above 0"),
+            ({"autonomy": "on", "audit_rate": "0"}, "autonomy needs audits"),
+            ({"autonomy_min_interval": "0"}, "simulation projects only"),
             ({"lease_seconds": "1"}, "lease_seconds must be"),
-            ({"fallback_mode": "constant", "fallback": "no"}, "not a JSON object"),
+            ({"fallback_mode": "constant", "fallback_output": "{no"}, "not a JSON object"),
+            ({"fallback_mode": "constant", "fallback_output": "zebra"}, "not in the label schema"),
             (
-                {"fallback_mode": "constant", "fallback": '{"output": {"label": "zebra"}}'},
-                "not in the label schema",
+                {"fallback_mode": "rules", "fallback_output": "a", "rule_when": "1 +", "rule_output": "b"},
+                "Rule 1 +: ",
             ),
             ({"exception_high": ["", "much", ""]}, "must be a number"),
+            ({"limit_label": "a", "limit_percent": "much"}, "must give labels a number"),
             ({"number": "7"}, "was saved meanwhile"),
         ],
     )

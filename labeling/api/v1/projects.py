@@ -206,7 +206,10 @@ class SimulateView(APIView):
         request=OpenApiTypes.OBJECT,
         responses=OpenApiTypes.OBJECT,
         operation_id="simulate_policy",
-        description="What a draft policy would have done to the newest 20,000 predictions of the last 30 days.",
+        description=(
+            "What a draft policy would have done to the predictions of the last 28 days (a sample of about 20,000 where there "
+            "are more): `was` as they were routed, `today` by the policy in force, `would_be` by the draft."
+        ),
     )
     def post(self, request: Request, slug: str) -> Response:
         project = get_project(actor_of(request), slug, Permission.LEAD)

@@ -219,18 +219,16 @@ def _body(decision: Decision) -> dict[str, Any]:
 
 def _with_decision(lost: LabelingError, task_id: int) -> LabelingError:
     """Say who decided what, where that is why the claim was lost."""
-    last = (
-        Decision.objects.filter(task_id=task_id, withdrawal=None)
-        .select_related("decided_by")
-        .order_by("-pk")
-        .first()
-    )
+    decisions = Decision.objects.filter(task_id=task_id, withdrawal=None)
+    if "taken_at" in lost.extra:  # what was decided before a lead took the claim back is not why it was lost
+        decisions = decisions.filter(decided_at__gt=lost.extra["taken_at"])
+    last = decisions.select_related("decided_by").order_by("-pk").first()
     if last is None or lost.code != "claim_lost" or lost.extra.get("holder"):
         return lost
     who = last.decided_by.get_username()
     detail = f"The claim was lost: {who} decided this task: {last.verdict}."
     extra = {
-        "holder": None,
+        **lost.extra,
         "decided_by": who,
         "verdict": last.verdict,
         "output": last.output,

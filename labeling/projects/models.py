@@ -9,7 +9,17 @@ from django.db.models.functions import Now
 
 from labeling.json_text import JsonText
 
-__all__ = ["ApiKey", "Guidelines", "LabelSchema", "Membership", "Project", "Role", "Scope", "TaskType"]
+__all__ = [
+    "ApiKey",
+    "Guidelines",
+    "LabelSchema",
+    "Membership",
+    "OwnKeys",
+    "Project",
+    "Role",
+    "Scope",
+    "TaskType",
+]
 
 
 class TaskType(models.TextChoices):
@@ -159,3 +169,18 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+
+class OwnKeys(models.Model):
+    """Which keys of the keyboard a person has moved: the usual key of a command -> the key that stands for it now."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="own_keys"
+    )
+    moved = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name_plural = "own keys"
+
+    def __str__(self) -> str:
+        return f"keys of {self.user_id}"

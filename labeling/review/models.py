@@ -5,7 +5,16 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-__all__ = ["Exclusion", "Purpose", "QueueMark", "ReviewQueue", "ReviewTask", "TaskKind", "TaskState"]
+__all__ = [
+    "Exclusion",
+    "Purpose",
+    "QueueMark",
+    "ReviewQueue",
+    "ReviewTask",
+    "TakenBack",
+    "TaskKind",
+    "TaskState",
+]
 
 
 class TaskKind(models.TextChoices):
@@ -41,6 +50,9 @@ class ReviewQueue(models.Model):
     slug = models.SlugField(max_length=60)
     name = models.CharField(max_length=200)
     leads_only = models.BooleanField(default=False)
+    deadline_seconds = models.PositiveIntegerField(
+        null=True, help_text="How long a task may wait here; empty: no deadline"
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "slug"], name="queue_slug_once")]
@@ -149,3 +161,17 @@ class Exclusion(models.Model):
 
     def __str__(self) -> str:
         return f"task {self.task_id} not for {self.user_id}"
+
+
+class TakenBack(models.Model):
+    """A claim that a lead has ended. Append-only; whoever comes late with its token is told by whom."""
+
+    task = models.ForeignKey(ReviewTask, on_delete=models.PROTECT, related_name="taken_back")
+    token = models.UUIDField(unique=True)
+    holder = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    reason = models.TextField(blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} taken back from {self.holder_id}"

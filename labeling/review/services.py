@@ -11,9 +11,10 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from labeling.errors import ConflictError, NotFoundError, invalid
+from labeling.errors import NotFoundError, invalid
 from labeling.history.actor import Actor
 from labeling.projects.access import Permission, require
+from labeling.review.lost import claim_lost
 from labeling.review.marks import ensure_marks, lower_marks
 from labeling.review.models import Exclusion, ReviewQueue, ReviewTask, TaskState
 
@@ -125,7 +126,9 @@ def lock_claimed_task(*, task_id: int, token: str, by: Actor) -> ReviewTask:
     """The task, locked, if this token still holds it; ConflictError `claim_lost` naming who has it otherwise."""
     task = get_task_of_any_queue(by, task_id, for_update=True)
     if task.state != TaskState.CLAIMED or str(task.claim_token) != token or task.claimed_by_id != by.user_id:
-        raise _claim_lost(task)  # also where it has gone to the leads, who may not be asked by everybody
+        raise claim_lost(
+            task, token
+        )  # also where it has gone to the leads, who may not be asked by everybody
     _require_queue(by, task)
     return task
 
@@ -262,18 +265,3 @@ def _claims_of(ids: Sequence[int]) -> list[Claim]:
 def _claim(task: ReviewTask) -> Claim:
     """The check constraint on tasks says that a claimed one has both."""
     return Claim(task, cast(uuid.UUID, task.claim_token), cast(datetime, task.lease_expires_at))
-
-
-def _claim_lost(task: ReviewTask) -> ConflictError:
-    if task.state == TaskState.CLAIMED:
-        holder = task.claimed_by.get_username() if task.claimed_by else ""
-        return ConflictError(
-            "claim_lost", f"The claim was lost: {holder} holds this task now.", extra={"holder": holder}
-        )
-    if task.state == TaskState.WAITING:
-        return ConflictError(
-            "claim_lost", "The claim ran out; the task waits in the queue again.", extra={"holder": None}
-        )
-    return ConflictError(
-        "claim_lost", "The claim was lost: the task has been finished.", extra={"holder": None}
-    )

@@ -69,6 +69,12 @@ def duration(span: timedelta | float | None) -> str:
 
 
 @register.filter
+def minutes(seconds_of: int | None) -> str:
+    """7200 -> 120, as a form wants it; nothing for nothing."""
+    return "" if seconds_of is None else str(round(seconds_of / 60))
+
+
+@register.filter
 def seconds(value: float | None) -> str:
     """Time taken for a decision: 2.1 s, 34 s, 4 min."""
     if value is None:

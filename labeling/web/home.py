@@ -16,7 +16,7 @@ from labeling.history.actor import Actor
 from labeling.projects.access import Permission
 from labeling.projects.models import Membership, Project, Role
 from labeling.projects.queries import list_projects
-from labeling.review.queries import MOST_COUNTED
+from labeling.review.queries import QueueState, list_queues_of
 from labeling.trust.figures import POPULATIONS, Rate, one_rate
 from labeling.trust.models import TrustDay
 from labeling.web import actor_of
@@ -81,18 +81,21 @@ def _home(actor: Actor) -> HomePage:
     ids = [project.pk for project in projects]
     roles = dict(Membership.objects.filter(user_id=actor.user_id).values_list("project_id", "role"))
     versions = dict(Dataset.objects.filter(project__in=ids, slug=MAIN).values_list("project_id", "head"))
-    waiting, weeks, lines = _waiting(ids), _weeks(ids), _lines(ids)
+    queues_of: dict[int, list[QueueState]] = {}
+    for queue in list_queues_of(ids):
+        queues_of.setdefault(queue.project_id, []).append(queue)
+    weeks, lines = _weeks(ids), _lines(ids)
     rows = []
     for project in projects:
         role = Role.OWNER if actor.is_admin else Role(roles[project.pk])
         leads = role in Permission.LEAD.value.roles
-        queues = [queue for queue in waiting.get(project.pk, []) if leads or not queue[0]]
+        queues = [queue for queue in queues_of.get(project.pk, []) if leads or not queue.leads_only]
         rows.append(
             Row(
                 project=project,
                 may_review=role in Permission.REVIEW.value.roles,
-                waiting=sum(count for _leads_only, count, _oldest in queues),
-                oldest_at=min((oldest for _leads_only, _count, oldest in queues if oldest), default=None),
+                waiting=sum(queue.waiting for queue in queues),
+                oldest_at=min((queue.oldest_at for queue in queues if queue.oldest_at), default=None),
                 week=weeks.get(project.pk),
                 line=lines.get(project.pk, ""),
                 version=versions.get(project.pk, 0),
@@ -109,29 +112,6 @@ def _home(actor: Actor) -> HomePage:
     )
 
 
-def _waiting(ids: Sequence[int]) -> dict[int, list[tuple[bool, int, datetime | None]]]:
-    """Of each project's queues: whether only leads may, how many wait, since when the first one."""
-    with connection.cursor() as cursor:
-        cursor.execute(_WAITING, {"projects": list(ids), "most": MOST_COUNTED})
-        found: dict[int, list[tuple[bool, int, datetime | None]]] = {}
-        for project_id, leads_only, waiting, oldest_at in cursor.fetchall():
-            found.setdefault(project_id, []).append((leads_only, waiting, oldest_at))
-        return found
-
-
-# The queues of all projects in one query; like `labeling.review.queries` for one of them, by the index of what waits.
-_WAITING = """
-select queue.project_id, queue.leads_only,
-       (select count(*) from (select 1 from labeling_reviewtask t where t.queue_id = queue.id and t.state = 'waiting'
-                              limit %(most)s) waiting),
-       (select min(first.created_at) from labeling_queuemark mark cross join lateral
-            (select t.created_at from labeling_reviewtask t
-             where t.queue_id = queue.id and t.priority = mark.priority and t.state = 'waiting'
-               and t.position >= mark.low
-             order by t.position limit 1) first
-        where mark.queue_id = queue.id)
-from labeling_reviewqueue queue where queue.project_id = any(%(projects)s)
-"""
 _WEEKS = """
 select day.project_id, sum(total)::bigint, sum(review)::bigint, sum(confirmed)::bigint, sum(corrected)::bigint
 from labeling_trustday day

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -13,64 +12,19 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from labeling.decisions.diffing import core_output
-from labeling.decisions.models import Decision
 from labeling.errors import LabelingError
-from labeling.history.actor import Actor
-from labeling.ingestion.models import Item, ModelVersion, Prediction
+from labeling.ingestion.models import ModelVersion
 from labeling.pipeline.projects import change_project, create_project
 from labeling.projects.access import Permission, require_admin
 from labeling.projects.label_schema import FIELD_TYPES
-from labeling.projects.models import Project, TaskType
+from labeling.projects.models import TaskType
 from labeling.projects.queries import get_guidelines, get_schema_body
-from labeling.review.models import ReviewTask, TaskKind, TaskState
-from labeling.review.queries import QueueState
 from labeling.routing.queries import get_policy
 from labeling.web import actor_of
 from labeling.web.forms import PageForm, put_errors
 from labeling.web.frame import ProjectFrame, project_frame
-from labeling.web.my_day import MyDay, my_day
-from labeling.web.outputs import describe
 from labeling.web.page import is_fragment, page
-from labeling.web.traffic import Traffic, find_traffic
-
-SHOWN_DECISIONS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class QueueRow:
-    """A queue, and who works in it now."""
-
-    state: QueueState
-    people: list[str]
-    key: str
-
-    @property
-    def is_capped(self) -> bool:
-        return self.state.waiting >= 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class MyDecision:
-    """One of my last decisions: what the model had said, what I said."""
-
-    decision: Decision
-    item: str
-    model_text: str
-    my_text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """Everything the overview of a project shows."""
-
-    queues: list[QueueRow]
-    waiting: int
-    claimed: int
-    people: int
-    today: MyDay
-    decisions: list[MyDecision]
-    traffic: Traffic | None
+from labeling.web.queues import overview_of
 
 
 @page("GET")
@@ -82,7 +36,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     if request.headers.get("HX-Target") == "first-prediction":
         return HttpResponse(headers={"HX-Refresh": "true"})
     template = "project/overview.html#queues" if is_fragment(request) else "project/overview.html"
-    return render(request, template, {"frame": frame, "overview": _overview(frame)})
+    return render(request, template, {"frame": frame, "overview": overview_of(frame)})
 
 
 @page("GET")
@@ -230,62 +184,6 @@ def schema_of(task_type: str, lines: str) -> dict[str, Any]:
         typed = re.fullmatch(rf"(.+?)\s*:\s*({'|'.join(FIELD_TYPES)})", entry)
         fields[typed[1] if typed else entry] = {"type": typed[2] if typed else "string"}
     return {"fields": fields}
-
-
-def _overview(frame: ProjectFrame) -> Overview:
-    working = _working(frame.project)
-    policy = get_policy(frame.project, frame.project.policy_number).body
-    rows = [
-        QueueRow(queue, working.get(queue.slug, []), str(index + 1) if index < 9 else "")
-        for index, queue in enumerate(frame.queues)
-    ]
-    return Overview(
-        queues=rows,
-        waiting=frame.waiting,
-        claimed=sum(queue.claimed for queue in frame.queues),
-        people=len({person for row in rows for person in row.people}),
-        today=my_day(frame.actor, frame.project),
-        decisions=_my_decisions(frame.actor, frame.project),
-        traffic=find_traffic(frame.project, days=1, low=policy["low"], high=policy["high"]),
-    )
-
-
-def _working(project: Project) -> dict[str, list[str]]:
-    """Who holds tasks of which queue now."""
-    held = (
-        ReviewTask.objects.filter(queue__project=project, state=TaskState.CLAIMED)
-        .values_list("queue__slug", "claimed_by__username")
-        .distinct()
-        .order_by("claimed_by__username")
-    )
-    people: dict[str, list[str]] = {}
-    for slug, name in held[:200]:
-        people.setdefault(slug, []).append(name)
-    return people
-
-
-def _my_decisions(by: Actor, project: Project) -> list[MyDecision]:
-    found = list(
-        Decision.objects.filter(decided_by_id=by.user_id, project=project, withdrawal=None)
-        .select_related("task")
-        .order_by("-pk")[:SHOWN_DECISIONS]
-    )
-    keys = dict(Item.objects.filter(pk__in=[d.item_id for d in found]).values_list("pk", "key"))
-    seen = [
-        d.prediction_id for d in found if d.task.kind == TaskKind.REVIEW
-    ]  # of blind tasks, nothing is told afterwards
-    said = dict(Prediction.objects.filter(pk__in=seen).values_list("pk", "output"))
-    return [
-        MyDecision(
-            decision,
-            keys.get(decision.item_id, ""),
-            describe(project.task_type, core_output(project.task_type, said[decision.prediction_id]))
-            if decision.prediction_id in said
-            else "",
-            describe(project.task_type, decision.output) if decision.output is not None else "",
-        )
-        for decision in found
-    ]
 
 
 def _first_steps(request: HttpRequest, frame: ProjectFrame) -> HttpResponse:

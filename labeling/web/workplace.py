@@ -103,7 +103,8 @@ def record_posted(task: ReviewTask, form: QueryDict, by: Actor) -> dict[str, Any
     except ConflictError as lost:
         if _is_recorded(lost, answer, by):
             return {**lost.extra, "item": _key_of(task), "task": task.pk}
-        if lost.code != "claim_lost" or "verdict" in lost.extra or not _may_take(task, by):
+        settled = "verdict" in lost.extra or "taken_by" in lost.extra
+        if lost.code != "claim_lost" or settled or not _may_take(task, by):
             raise
         claim = claim_task(task_id=task.pk, by=by, lease=lease_of(task.project))
         if claim is None:

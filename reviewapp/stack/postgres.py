@@ -279,5 +279,6 @@ def _parameters(home: Home, *, durable: bool) -> dict[str, str]:
             "synchronous_commit": "off",
             "full_page_writes": "off",
             "shared_buffers": "128MB",
+            "max_connections": "300",  # a test has two hundred people at once
         }
     return parameters

@@ -54,6 +54,7 @@ READ_TRUST = _permission("otto lea rita vic", "ingest datasets:read manage")
 READ_DATASETS = _permission("otto lea vic", "datasets:read manage")
 INGEST = _permission("otto lea", "ingest")
 REVIEW = _permission("otto lea rita", "review")
+LEAD_REVIEW = _permission("otto lea", "review")
 LEAD = _permission("otto lea", "manage")
 OWN = _permission("otto", "manage")
 ADMIN = _permission("", "manage", hides=False)
@@ -90,6 +91,7 @@ ENDPOINTS = [
     Endpoint("GET", _PROJECT, SEE),
     Endpoint("PATCH", _PROJECT, LEAD, {"name": "Post"}),
     Endpoint("GET", f"{_PROJECT}queues/", SEE),
+    Endpoint("PATCH", f"{_PROJECT}queues/<str:queue>/", LEAD, {"deadline_seconds": 3600}),
     Endpoint("GET", f"{_PROJECT}policy/", SEE),
     Endpoint("PUT", f"{_PROJECT}policy/", LEAD, {"high": 0.9}),
     Endpoint("GET", f"{_PROJECT}policy/versions/", SEE),
@@ -110,6 +112,8 @@ ENDPOINTS = [
     Endpoint("POST", f"{_TASK}heartbeat/", REVIEW, {"token": "?"}),
     Endpoint("POST", f"{_TASK}release/", REVIEW, {"token": "?"}),
     Endpoint("POST", f"{_TASK}skip/", REVIEW, {"token": "?"}),
+    Endpoint("POST", f"{_TASK}take-back/", LEAD_REVIEW, {}),
+    Endpoint("GET", f"{_PROJECT}claims/", LEAD_REVIEW),
     Endpoint("POST", "decisions/<int:decision_id>/undo/", REVIEW, {}),
     Endpoint("GET", _DATASET, READ_DATASETS),
     Endpoint("GET", f"{_DATASET}versions/", READ_DATASETS),
@@ -143,6 +147,7 @@ class Place:
         self.token = task["token"]
         self.values = {
             "slug": "letters",
+            "queue": "default",
             "username": "rolf",
             "key_id": ApiKey.objects.get(
                 prefix=world.make_key("otto", "ingest", project=world.letters)[:12]

@@ -33,6 +33,7 @@ APPEND_ONLY = {
     "Outcome",
     "PolicyVersion",
     "Prediction",
+    "TakenBack",
     "Withdrawal",
 }
 CHANGES_ONCE = {
@@ -50,6 +51,7 @@ MUTABLE = {
     "ItemKey",
     "Membership",
     "ModelVersion",
+    "OwnKeys",
     "PredictionKey",
     "Project",
     "Publication",
@@ -116,6 +118,8 @@ def everything(world: World) -> World:
     otto.patch("/projects/letters/", {"guidelines": "Be kind"}).expect(200)
     otto.predict([a_row(), a_row(), a_row(confidence=0.99)]).expect(200)
     rita.undo(rita.decide(rita.claim_one(), "confirmed").expect(201)["decision"]).expect(200)
+    taken = rita.claim_one()["task"]
+    world.api("lea").post(f"/tasks/{taken}/take-back/", {}).expect(200)
     rita.decide(rita.claim_one(), "corrected", {"label": "b"}).expect(201)
     dataset = Dataset.objects.get(project=world.letters)
     assert publish(dataset.pk) is not None

@@ -24,6 +24,8 @@ OPEN_TO = {
     "people/": "otto lea",
     "audit/": "otto lea",
     "settings/": "otto lea",
+    "claims/": "otto lea",
+    "tasks/mine/": "otto lea rita",
 }
 POSTS = {
     "policy/": "otto lea",
@@ -36,6 +38,8 @@ POSTS = {
     "tasks/heartbeat/": "otto lea rita",
     "tasks/release/": "otto lea rita",
     "tasks/undo/": "otto lea rita",
+    "claims/take-back/": "otto lea",
+    "claims/deadlines/": "otto lea",
 }
 MEMBERS = ("otto", "lea", "rita", "vic")
 REFUSED = {403, 404}

@@ -1,4 +1,4 @@
-"""Projects, policy, members, keys, queues (contract section 3)."""
+"""Projects, policy, members, keys (contract section 3)."""
 
 from typing import Any
 
@@ -28,7 +28,6 @@ from labeling.projects.services import (
     revoke_api_key,
     set_member,
 )
-from labeling.review.queries import list_queues
 from labeling.routing.models import PolicyVersion
 from labeling.routing.queries import get_policy
 from labeling.routing.services import publish_policy
@@ -77,16 +76,6 @@ class ProjectLine(serializers.Serializer[Any]):
     simulation = serializers.BooleanField()
     policy_version = serializers.IntegerField(source="policy_number")
     created_at = serializers.DateTimeField()
-
-
-class QueueOut(serializers.Serializer[Any]):
-    slug = serializers.CharField()
-    name = serializers.CharField()
-    leads_only = serializers.BooleanField()
-    waiting = serializers.IntegerField()
-    claimed = serializers.IntegerField()
-    oldest_at = serializers.DateTimeField(allow_null=True)
-    oldest_age_seconds = serializers.FloatField(allow_null=True)
 
 
 class PolicyOut(serializers.Serializer[Any]):
@@ -165,14 +154,6 @@ class ProjectView(APIView):
         return Response(
             _project_out(change_project(project=project, by=actor, **checked(ProjectPatch, request)))
         )
-
-
-class QueuesView(APIView):
-    @extend_schema(responses=page_schema("QueuePage", QueueOut), operation_id="list_queues")
-    def get(self, request: Request, slug: str) -> Response:
-        project = get_project(actor_of(request), slug, Permission.SEE)
-        queues = QueueOut(list_queues(project), many=True).data
-        return Response({"results": queues, "next": None, "previous": None})
 
 
 class PolicyView(APIView):
@@ -344,7 +325,6 @@ def _member_of_key(actor: Actor, project: Project | None, username: str | None) 
 urlpatterns = [
     path("projects/", ProjectsView.as_view()),
     path("projects/<str:slug>/", ProjectView.as_view()),
-    path("projects/<str:slug>/queues/", QueuesView.as_view()),
     path("projects/<str:slug>/policy/", PolicyView.as_view()),
     path("projects/<str:slug>/policy/versions/", PolicyVersionsView.as_view()),
     path("projects/<str:slug>/policy/simulate/", SimulateView.as_view()),

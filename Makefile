@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist worksteal
 BESIDE := $(BIN)/python -m reviewapp.stack.testing
 
 RUN_NEEDS := $(STAMPS)/run
@@ -26,11 +27,11 @@ run: $(RUN_NEEDS) ## start everything; Ctrl-C stops it
 demo: $(RUN_NEEDS) $(STAMPS)/demo ## (re)create the demo on the running instance
 	@exec $(BIN)/python manage.py demo --recreate
 
-test: $(DEV_NEEDS) ## all tests, with a PostgreSQL and a broker of their own (ARGS=... goes to pytest)
-	@exec $(BIN)/python -m pytest $(ARGS)
+test: $(DEV_NEEDS) ## all tests, on every core, with servers of their own (ARGS=... goes to pytest)
+	@exec $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-fast: $(DEV_NEEDS) ## the tests that are not marked slow
-	@exec $(BIN)/python -m pytest -m "not slow and not browser" $(ARGS)
+	@exec $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not browser" $(ARGS)
 
 check: $(DEV_NEEDS) ## format, lint, types, import contract, templates, migration and OpenAPI drift
 	@exec $(BESIDE) $(BIN)/python tools/check.py

@@ -37,6 +37,7 @@ _FAILURES_OF_OLDEST = """
     order by since, id limit 1
 """
 
+# `id + 0` keeps a planner with stale statistics from walking the primary key backwards through the whole ledger.
 _READ_OFFERS = """
     select w.id, w.decision_id, w.removes, d.item_id, i.key, coalesce(i.size, 0),
            head.id, head.decision_id, head.op, head.split
@@ -47,7 +48,7 @@ _READ_OFFERS = """
     left join lateral (
         select e.id, e.decision_id, e.op, e.split from labeling_datasetentry e
         where e.dataset_id = w.dataset_id and e.item_id = d.item_id and (e.op in ('a', 'c', 'r') or e.removes)
-        order by e.id desc limit 1) head on true
+        order by e.id + 0 desc limit 1) head on true
     where w.publication_id = %s
 """
 

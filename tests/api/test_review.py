@@ -543,7 +543,15 @@ def test_a_late_one_whose_task_nobody_took_is_in_time(rita: Api, task: dict[str,
 
 
 @pytest.mark.parametrize(
-    "token", ["x", "", " ", "0" * 32, str(uuid.uuid4()).upper(), "{" + str(uuid.uuid4()) + "}"]
+    "token",
+    [
+        "x",
+        "",
+        " ",
+        "0" * 32,
+        "9F2C1A34-5B6D-4E7F-8A90-1B2C3D4E5F60",
+        "{9f2c1a34-5b6d-4e7f-8a90-1b2c3d4e5f60}",
+    ],
 )
 def test_what_is_no_token_holds_nothing(rita: Api, task: dict[str, Any], token: str) -> None:
     for verb, more in (

@@ -56,7 +56,7 @@ def test_the_kill_of_the_supervisor_leaves_a_home_that_starts_again(instance: In
     instance.kill()
     instance.start()
 
-    assert instance.answers("/readyz")
+    wait_for(lambda: instance.answers("/readyz"), BACK_WITHIN_S, "ready")
     with instance.database() as connection:
         assert connection.execute("SELECT word FROM kept").fetchall() == [("still here",)]
 
@@ -72,7 +72,7 @@ def test_a_start_ends_what_a_killed_supervisor_left(instance: Instance) -> None:
     instance.start()
 
     assert not server.is_running()
-    assert instance.answers("/readyz")
+    wait_for(lambda: instance.answers("/readyz"), BACK_WITHIN_S, "ready")
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

@@ -1,6 +1,7 @@
 """Recording decisions, the label that counts, and their undoing. Called by the pipeline inside its transaction."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -44,6 +45,10 @@ def check_answer(
     if answer.verdict not in _VERDICTS[TaskKind(task.kind)]:
         allowed = ", ".join(sorted(_VERDICTS[TaskKind(task.kind)]))
         raise invalid("/verdict", "does_not_fit", f"the verdict of a {task.kind} task is one of {allowed}")
+    if task.reopened and answer.verdict == Verdict.ESCALATED:
+        raise invalid(
+            "/verdict", "does_not_fit", "a correction is not escalated: release it, and the decision stands"
+        )
     _check_remarks(answer)
     task_type = schema.task_type
     if answer.verdict in (Verdict.REJECTED, Verdict.ESCALATED):
@@ -67,6 +72,17 @@ def check_answer(
     return core_output(task_type, answer.output)
 
 
+def list_standing(item_id: int) -> list[Decision]:
+    """The decisions about an item that nobody has withdrawn, in the order they were made."""
+    return list(Decision.objects.filter(item_id=item_id, withdrawal=None).order_by("pk"))
+
+
+def find_settling(standing: Sequence[Decision], task_id: int) -> Decision | None:
+    """The decision that settles a task: the last one standing, for escalating settles nothing."""
+    settling = [d for d in standing if d.task_id == task_id and d.verdict != Verdict.ESCALATED]
+    return settling[-1] if settling else None
+
+
 def record_decision(
     *,
     task: ReviewTask,
@@ -74,12 +90,10 @@ def record_decision(
     label: dict[str, Any] | None,
     prediction: Prediction,
     task_type: str,
+    supersedes_id: int | None,
     by: Actor,
 ) -> Decision:
     """Append the decision. `agreed` compares with the model's output, also where the reviewer did not see it."""
-    accepted = (
-        AcceptedLabel.objects.filter(item_id=task.item_id).values_list("decision_id", flat=True).first()
-    )
     return Decision.objects.create(
         project_id=task.project_id,
         task=task,
@@ -93,7 +107,7 @@ def record_decision(
         seconds=answer.seconds,
         claim_token=cast(uuid.UUID, task.claim_token),
         request_hash=uuid.UUID(answer.fingerprint()),
-        supersedes_id=accepted,
+        supersedes_id=supersedes_id,
         guidelines_number=task.project.guidelines_number,
         decided_by_id=by.user_id,
     )
@@ -111,17 +125,14 @@ def find_repeated(*, task_id: int, token: str, answer: Answer, by: Actor) -> Dec
     return decision
 
 
-def accept_label(*, decision: Decision, first: Prediction | None, task_type: str) -> int | None:
+def accept_label(*, decision: Decision, current: AcceptedLabel, task_type: str) -> int | None:
     """Make the decision's label the one that counts, and append an outcome when what is served changes.
 
-    `first` is the item's first prediction. A blind check that agrees, or cannot tell, leaves the served outcome alone.
+    `current` is the item's row, locked. A blind check that agrees, or cannot tell, leaves the served outcome alone.
     Returns the revision of the new outcome, or none.
     """
-    if decision.purpose == Purpose.AUDIT and decision.verdict == Verdict.REJECTED:
+    if _leaves_label_alone(decision):
         return None
-    current = lock_accepted_label(
-        project_id=decision.project_id, item_id=decision.item_id, first=first, task_type=task_type
-    )
     changes = current.revision == 0 or not _same_label(task_type, current.output, decision.output)
     current.decision = decision
     if changes:
@@ -143,8 +154,34 @@ def lock_accepted_label(
     return AcceptedLabel.objects.select_for_update().get(item_id=item_id)
 
 
-def withdraw(*, decision: Decision, by: Actor, reason: str) -> None:
-    """Undo a decision that is still the one that counts for its item (or had no label)."""
+def restore_label(
+    *, decision: Decision, current: AcceptedLabel, prediction: Prediction, task_type: str
+) -> None:
+    """A correction was undone: what `decision`, the one before it, had said counts and is served again.
+
+    A blind check without an answer had left the model's own output in place.
+    """
+    if not _leaves_label_alone(decision):
+        accept_label(decision=decision, current=current, task_type=task_type)
+        return
+    output = core_output(task_type, prediction.output)
+    if _same_label(task_type, current.output, output):
+        return
+    current.output, current.origin, current.revision = output, Origin.AUTO, current.revision + 1
+    current.save()
+    outcome = Outcome.objects.create(
+        project_id=current.project_id,
+        item_id=current.item_id,
+        prediction_id=prediction.pk,
+        output=output,
+        origin=Origin.AUTO,
+        revision=current.revision,
+    )
+    add_outcomes(current.project_id, ids=[outcome.pk], of_predictions=False)
+
+
+def withdraw(*, decision: Decision, by: Actor, reason: str) -> AcceptedLabel | None:
+    """Undo a decision that is still the one that counts for its item (or had no label); the item's row, locked."""
     if decision.decided_by_id != by.user_id:
         raise NotAllowedError("not_yours", "You can undo your own decisions only.")
     label = AcceptedLabel.objects.select_for_update().filter(item_id=decision.item_id).first()
@@ -154,6 +191,7 @@ def withdraw(*, decision: Decision, by: Actor, reason: str) -> None:
     if label is not None and label.decision_id == decision.pk:
         label.decision = None
         label.save(update_fields=["decision"])
+    return label
 
 
 def add_further_outcome(
@@ -183,6 +221,10 @@ def add_further_outcome(
         revision=label.revision,
     )
     return outcome.pk
+
+
+def _leaves_label_alone(decision: Decision) -> bool:
+    return decision.purpose == Purpose.AUDIT and decision.verdict == Verdict.REJECTED
 
 
 def _append_outcome(decision: Decision, revision: int) -> int:

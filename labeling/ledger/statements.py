@@ -111,13 +111,13 @@ DECISIONS = f"""
         group by task_id
     ),
     checked as (
-        select task.id, task.state, coalesce(settling.times, 0) as times
+        select task.id, task.state, task.reopened, coalesce(settling.times, 0) as times
         from labeling_reviewtask task left join settling on settling.task_id = task.id
         where task.id >= %(since)s and task.purpose <> 'sentinel'
     ),
     wrong as (
         select id, 'is ' || state || ' with ' || times || ' decisions' as what
-        from checked where times <> case when state = 'decided' then 1 else 0 end
+        from checked where times <> case when state = 'decided' or reopened then 1 else 0 end
     )
 """
 

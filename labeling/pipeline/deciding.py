@@ -16,7 +16,11 @@ from labeling.decisions.services import (
     accept_label,
     check_answer,
     find_repeated,
+    find_settling,
+    list_standing,
+    lock_accepted_label,
     record_decision,
+    restore_label,
     withdraw,
 )
 from labeling.errors import ConflictError, LabelingError, NotAllowedError, NotFoundError, invalid
@@ -25,8 +29,10 @@ from labeling.ingestion.models import Item, Prediction
 from labeling.projects.access import Permission, require
 from labeling.projects.queries import get_output_schema
 from labeling.review import services as review
-from labeling.review.models import Purpose, ReviewQueue, ReviewTask, TaskState
+from labeling.review.models import ReviewQueue, ReviewTask, TaskState
 from labeling.review.tasks import DEFAULT_QUEUE, LEADS_QUEUE
+from labeling.trust.counting import Answer as CountedAnswer
+from labeling.trust.counting import difference, label_counts, reviewer_counts
 from labeling.trust.deltas import append_delta, cell_entry, place_of
 from labeling.trust.timegrid import day_of
 
@@ -70,7 +76,7 @@ def decide(
 
 @transaction.atomic
 def _decide(task_id: int, token: str, answer: Answer, by: Actor) -> Decision:
-    """1. hold the claim  2. check  3. decision  4. task  5. label and outcome  6. dataset  7. counts."""
+    """1. hold the claim  2. check  3. hold the item  4. decision  5. task  6. label and outcome  7. dataset  8. counts."""
     task = review.lock_claimed_task(task_id=task_id, token=token, by=by)
     prediction = Prediction.objects.get(pk=task.prediction_id)
     item_input = Item.objects.values_list("input", flat=True).get(pk=task.item_id)
@@ -78,8 +84,23 @@ def _decide(task_id: int, token: str, answer: Answer, by: Actor) -> Decision:
     label = check_answer(
         task=task, answer=answer, prediction=prediction, schema=schema, item_input=item_input
     )
+    # Whatever else is decided about this item waits here, so that each sees what the others have said.
+    current = lock_accepted_label(
+        project_id=task.project_id,
+        item_id=task.item_id,
+        first=_first_prediction(task, prediction),
+        task_type=schema.task_type,
+    )
+    standing = list_standing(task.item_id)
+    corrected = find_settling(standing, task.pk)
     decision = record_decision(
-        task=task, answer=answer, label=label, prediction=prediction, task_type=schema.task_type, by=by
+        task=task,
+        answer=answer,
+        label=label,
+        prediction=prediction,
+        task_type=schema.task_type,
+        supersedes_id=corrected.pk if corrected else current.decision_id,
+        by=by,
     )
     queue_id = task.queue_id
     if answer.verdict == Verdict.ESCALATED:
@@ -87,16 +108,18 @@ def _decide(task_id: int, token: str, answer: Answer, by: Actor) -> Decision:
         review.put_back(task, queue=leads)
     else:
         review.finish_task(task)
-        first = _first_prediction(task, prediction)
-        accept_label(decision=decision, first=first, task_type=schema.task_type)
+        accept_label(decision=decision, current=current, task_type=schema.task_type)
         offer_decision(decision=decision)
-    _count(task, prediction, decision, queue_id, sign=1)
+    _count(task, prediction, decision, queue_id, standing, [*standing, decision])
     return decision
 
 
 @transaction.atomic
 def undo_decision(*, decision_id: int, by: Actor, reason: str = "") -> dict[str, Any]:
-    """Take back one's own decision while it is not published; its task waits again. Repeating changes nothing."""
+    """Take back one's own decision while it is not published. Repeating changes nothing.
+
+    Its task waits again; where it had corrected an earlier decision, that one counts again.
+    """
     if "\x00" in reason or len(reason) > 1_000:
         raise invalid("/reason", "invalid", "a reason has at most 1000 characters and no U+0000")
     decision = (
@@ -114,14 +137,23 @@ def undo_decision(*, decision_id: int, by: Actor, reason: str = "") -> dict[str,
     )
     if not Withdrawal.objects.filter(decision=decision).exists():
         _require_last_of_task(decision, task)
-        withdraw(decision=decision, by=by, reason=reason)
+        label = withdraw(decision=decision, by=by, reason=reason)
         if not withdraw_decision(decision_id=decision.pk):
             raise ConflictError(
                 "already_published", "The decision is in a dataset version; a new decision corrects it."
             )
-        _put_task_back(task, decision, by)
         prediction = Prediction.objects.get(pk=decision.prediction_id)
-        _count(task, prediction, decision, task.queue_id, sign=-1)
+        standing = list_standing(decision.item_id)
+        corrected = find_settling(standing, task.pk)
+        if corrected is None or label is None:
+            _put_task_back(task, decision, by)
+        else:
+            _require_nobody_else_holds(task, by)
+            review.finish_task(task)
+            task_type = task.project.task_type
+            restore_label(decision=corrected, current=label, prediction=prediction, task_type=task_type)
+        before = sorted([*standing, decision], key=lambda one: one.pk)
+        _count(task, prediction, decision, task.queue_id, before, standing)
     return {"decision": decision.pk, "task": task.pk, "undone": True}
 
 
@@ -130,14 +162,16 @@ def skip(*, task_id: int, token: str, by: Actor, reason: str = "") -> None:
     _require_token(token, task_id, by)
     with transaction.atomic():
         task = review.skip_task(task_id=task_id, token=token, by=by, reason=reason)
+        if task.state == TaskState.DECIDED:
+            return  # a correction that was given up: the decision stands and nothing waits
         prediction = Prediction.objects.get(pk=task.prediction_id)
         append_delta(task.project_id, [cell_entry(_place(task, prediction), {"skipped": 1})])
 
 
 def _put_task_back(task: ReviewTask, decision: Decision, by: Actor) -> None:
     """An escalated task may be held by a lead already: then it is too late to take the escalation back."""
-    if task.state == TaskState.CLAIMED and task.claimed_by_id != by.user_id:
-        raise ConflictError("claim_lost", "A lead is looking at this task already.")
+    _require_nobody_else_holds(task, by)
+    task.reopened = False
     queue = None
     if decision.verdict == Verdict.ESCALATED:
         queue = ReviewQueue.objects.get(project_id=task.project_id, slug=DEFAULT_QUEUE)
@@ -147,6 +181,11 @@ def _put_task_back(task: ReviewTask, decision: Decision, by: Actor) -> None:
     except IntegrityError:
         # A later prediction has made a task for the item since: that one waits, and two may not.
         review.finish_task(task, TaskState.CANCELLED)
+
+
+def _require_nobody_else_holds(task: ReviewTask, by: Actor) -> None:
+    if task.state == TaskState.CLAIMED and task.claimed_by_id != by.user_id:
+        raise ConflictError("claim_lost", "A lead is looking at this task already.")
 
 
 def _require_last_of_task(decision: Decision, task: ReviewTask) -> None:
@@ -178,31 +217,40 @@ def _place(task: ReviewTask, prediction: Prediction) -> Any:
     )
 
 
-def _count(task: ReviewTask, prediction: Prediction, decision: Decision, queue_id: int, *, sign: int) -> None:
-    """What a decision adds to the prediction's cell and to its reviewer's day; undoing takes the same away."""
-    counts = dict.fromkeys(cell_counts(decision), sign)
-    reviewer: dict[str, Any] = {
-        "reviewer": decision.decided_by_id,
-        "queue": queue_id,
-        "day": day_of(decision.decided_at, ZoneInfo(task.project.time_zone)).isoformat(),
-        "reviewed": sign,
-        decision.verdict: sign,
-        "seconds": sign * (decision.seconds or 0.0),
-    }
-    append_delta(task.project_id, [cell_entry(_place(task, prediction), counts), reviewer])
+def _count(
+    task: ReviewTask,
+    prediction: Prediction,
+    decision: Decision,
+    queue_id: int,
+    before: list[Decision],
+    after: list[Decision],
+) -> None:
+    """What the item's decisions say of the prediction after the event less what they said before; and the same of the
+    reviewer's day. Reviewers are counted for each decision, also for one that corrects an earlier one."""
+    counts = difference(_label_counts(prediction, after), _label_counts(prediction, before))
+    sign = len(after) - len(before)
+    done = reviewer_counts(decision.purpose, decision.verdict, decision.seconds)
+    entries: list[Any] = [cell_entry(_place(task, prediction), counts)] if counts else []
+    if done:
+        entries.append(
+            {
+                "reviewer": decision.decided_by_id,
+                "queue": queue_id,
+                "day": day_of(decision.decided_at, ZoneInfo(task.project.time_zone)).isoformat(),
+                **{name: sign * value for name, value in done.items()},
+            }
+        )
+    if entries:
+        append_delta(task.project_id, entries)
 
 
-def cell_counts(decision: Decision) -> list[str]:
-    """The counters that a decision adds one to. A blind check without an answer counts as an error."""
-    if decision.verdict == Verdict.ESCALATED:
-        return ["escalated"]
-    if decision.purpose == Purpose.AUDIT:
-        return ["audit_done"] if decision.agreed else ["audit_done", "audit_err"]
-    if decision.verdict == Verdict.REJECTED:
-        return ["rejected"]
-    if decision.purpose == Purpose.FALLBACK:
-        return ["shadow_done"] if decision.agreed else ["shadow_done", "shadow_err"]
-    return ["confirmed" if decision.agreed else "corrected"]
+def _label_counts(prediction: Prediction, decisions: list[Decision]) -> dict[str, int]:
+    answers = [
+        CountedAnswer(one.purpose, one.verdict, one.agreed)
+        for one in decisions
+        if one.prediction_id == prediction.pk
+    ]
+    return label_counts(prediction.route, answers, audited=prediction.audited)
 
 
 def _body(decision: Decision) -> dict[str, Any]:

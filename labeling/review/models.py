@@ -108,6 +108,11 @@ class ReviewTask(models.Model):
     claim_token = models.UUIDField(null=True)
     claimed_at = models.DateTimeField(null=True)
     lease_expires_at = models.DateTimeField(null=True)
+    reopened = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Held to correct a decision, which stands until another one replaces it",
+    )
 
     class Meta:
         indexes = [
@@ -141,6 +146,7 @@ class ReviewTask(models.Model):
                 ),
                 name="task_claim_whole",
             ),
+            models.CheckConstraint(condition=Q(reopened=False) | Q(state="claimed"), name="reopened_is_held"),
         ]
 
     def __str__(self) -> str:

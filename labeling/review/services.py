@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
@@ -184,6 +184,9 @@ def skip_task(
     if "\x00" in reason or len(reason) > 1_000:
         raise invalid("/reason", "invalid", "a reason has at most 1000 characters and no U+0000")
     task = lock_claimed_task(task_id=task_id, token=token, by=by)
+    if task.reopened:
+        put_back(task)
+        return task
     until = (now or timezone.now()) + SKIPPED_FOR
     Exclusion.objects.update_or_create(
         task=task, user_id=by.user_id, defaults={"reason": reason, "until": until}
@@ -192,8 +195,37 @@ def skip_task(
     return task
 
 
+def reopen_task(*, task: ReviewTask, by: Actor, lease: timedelta, now: datetime | None = None) -> Claim:
+    """A locked, decided task is held by this person, who is to correct its decision. Reopened by them already: a new token.
+
+    ConflictError where somebody else holds it, where it has no decision, or where another task of the item is open.
+    """
+    now = now or timezone.now()
+    if task.state == TaskState.CLAIMED and task.claimed_by_id != by.user_id:
+        raise _claim_lost(task)
+    if task.state != TaskState.DECIDED and not task.reopened:
+        raise ConflictError("not_decided", "Only a task that was decided can be reopened.")
+    task.state, task.reopened = TaskState.CLAIMED, True
+    task.claimed_by_id, task.claim_token, task.claimed_at = by.user_id, uuid.uuid4(), now
+    task.lease_expires_at = now + lease
+    try:
+        with transaction.atomic():
+            task.save()
+    except IntegrityError as error:
+        raise ConflictError(
+            "task_open", "Another task of this item is open; deciding that one corrects the label."
+        ) from error
+    return _claim(task)
+
+
 def put_back(task: ReviewTask, *, queue: ReviewQueue | None = None) -> None:
-    """A locked task waits again, in its queue or another one; the low-water mark goes down with it."""
+    """A locked task waits again, in its queue or another one; the low-water mark goes down with it.
+
+    One that was reopened has its decision: that stands, and nothing waits.
+    """
+    if task.reopened:
+        finish_task(task)
+        return
     task.queue = queue or task.queue
     _set_waiting(task)
     task.save()
@@ -219,7 +251,8 @@ def release_expired(*, now: datetime | None = None, most: int = 1_000) -> int:
                 order by lease_expires_at limit %s for update skip locked
             )
             update labeling_reviewtask task
-            set state = 'waiting', claimed_by_id = null, claim_token = null, claimed_at = null, lease_expires_at = null
+            set state = case when task.reopened then 'decided' else 'waiting' end, reopened = false,
+                claimed_by_id = null, claim_token = null, claimed_at = null, lease_expires_at = null
             from expired where task.id = expired.id
             returning task.queue_id, task.priority, task.position
             """,
@@ -233,6 +266,7 @@ def release_expired(*, now: datetime | None = None, most: int = 1_000) -> int:
 def _set_waiting(task: ReviewTask) -> None:
     task.state = TaskState.WAITING
     task.claimed_by = task.claim_token = task.claimed_at = task.lease_expires_at = None
+    task.reopened = False
 
 
 def _forget_skips(queue: ReviewQueue, by: Actor) -> None:

@@ -43,6 +43,8 @@ class ItemPage:
     story: dict[str, Any]
     blocks: tuple[Block, ...]
     label_text: str
+    reopens: int | None
+    """The task whose decision counts, for whoever may correct it."""
 
 
 @page("GET")
@@ -84,6 +86,7 @@ def detail(request: HttpRequest, slug: str, item_id: str) -> HttpResponse:
         label_text=describe(frame.project.task_type, story["accepted_label"]["output"])
         if story["accepted_label"]
         else "",
+        reopens=_find_reopenable(story) if frame.may_lead else None,
     )
     return render(request, "item/detail.html", {"frame": frame, "item": context})
 
@@ -107,6 +110,12 @@ def _told(project: Project, story: dict[str, Any]) -> dict[str, Any]:
     for decision in story["decisions"]:
         decision["text"] = describe(task_type, decision["output"]) if decision["output"] is not None else ""
     return story
+
+
+def _find_reopenable(story: dict[str, Any]) -> int | None:
+    """The task of the last decision that stands and settles something."""
+    settling = [d for d in story["decisions"] if not d["undone_at"] and d["verdict"] != Verdict.ESCALATED]
+    return settling[-1]["task"] if settling else None
 
 
 def _find_key(project: Project, number: str) -> str | None:

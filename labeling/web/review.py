@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from labeling.decisions.models import Decision
 from labeling.errors import ConflictError, InvalidError, LabelingError
 from labeling.history.actor import Actor
+from labeling.pipeline import reopening
 from labeling.pipeline.deciding import undo_decision
 from labeling.projects.access import Permission, get_project
 from labeling.projects.models import Project
@@ -133,6 +134,23 @@ def undo(request: HttpRequest, slug: str) -> HttpResponseBase:
     claim = workplace.take_one(project, actor, undone["task"])
     first = build_desks(project, actor, [claim] if claim else [], is_first=True, is_hidden=True)
     return _next(request, project, actor, Toast(_("Undone, the task is open again")), first=first, bring=0)
+
+
+@page("POST")
+def reopen(request: HttpRequest, slug: str, task_id: int) -> HttpResponseBase:
+    """Put a decided task back onto the desk, to correct its decision."""
+    actor = actor_of(request)
+    found = workplace.get_project_task(actor, slug, task_id)
+    corrects = reopening.reopen(task_id=found.pk, by=actor, reason=request.POST.get("reason", ""))["corrects"]
+    said = _(corrects["verdict"])
+    if corrects["output"] is not None:
+        said = f"{said}, {describe(found.project.task_type, corrects['output'])[:120]}"
+    messages.info(
+        request,
+        _("You are correcting a decision: %(who)s said %(said)s. It stands until you save another one.")
+        % {"who": corrects["decided_by"], "said": said},
+    )
+    return redirect("task:detail", slug, task_id)
 
 
 @page("POST")

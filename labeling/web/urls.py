@@ -54,6 +54,7 @@ _project = [
             path("mine/", my_decisions.overview, name="mine"),
             path("<int:task_id>/", review.task, name="detail"),
             path("<int:task_id>/decide/", review.decide, name="decide"),
+            path("<int:task_id>/reopen/", review.reopen, name="reopen"),
             path("<int:task_id>/skip/", review.skip, name="skip"),
         ),
     ),

@@ -109,6 +109,7 @@ ENDPOINTS = [
     Endpoint("GET", f"{_PROJECT}trust/", READ_TRUST),
     Endpoint("POST", f"{_PROJECT}tasks/claim/", REVIEW, {"count": 1}),
     Endpoint("POST", f"{_TASK}decision/", REVIEW, {"token": "?", "verdict": "confirmed"}),
+    Endpoint("POST", f"{_TASK}reopen/", REVIEW, {}),
     Endpoint("POST", f"{_TASK}heartbeat/", REVIEW, {"token": "?"}),
     Endpoint("POST", f"{_TASK}release/", REVIEW, {"token": "?"}),
     Endpoint("POST", f"{_TASK}skip/", REVIEW, {"token": "?"}),

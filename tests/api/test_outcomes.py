@@ -173,7 +173,7 @@ def write(otto: Api, known: list[dict[str, Any]], seed: int) -> None:
 
 
 def review(api: Api, seed: int) -> None:
-    """Decide, and sometimes take it back."""
+    """Decide, and sometimes take it back or correct it."""
     chance = random.Random(seed)
     answers = [
         {"verdict": "confirmed"},
@@ -185,6 +185,9 @@ def review(api: Api, seed: int) -> None:
             made = api.decide(task, **chance.choice(answers)).expect(201)
             if chance.random() < 0.3:
                 api.undo(made["decision"])
+            elif chance.random() < 0.4:
+                again = api.post(f"/tasks/{made['task']}/reopen/", {}).expect(200)
+                api.decide(again, **chance.choice(answers)).expect(201)
 
 
 def read(api: Api, finished: threading.Event) -> list[dict[str, Any]]:

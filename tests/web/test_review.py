@@ -404,3 +404,29 @@ class TestAdjudication:
         assert "Two answers disagree" in html
         assert 'value="{&quot;label&quot;: &quot;b&quot;}"' in html
         assert 'data-option="3"' in html
+
+
+class TestReopening:
+    def test_a_lead_corrects_from_the_item_page(self, as_: As, world: World) -> None:
+        world.api("otto").predict(a_row(id="x")).expect(201)
+        rita = world.api("rita")
+        made = rita.decide(rita.claim_one(), "confirmed").expect(201)
+        address = f"/projects/letters/tasks/{made['task']}/reopen/"
+        assert address in as_("lea").get("/projects/letters/items/x/").content.decode()
+        assert address not in as_("vic").get("/projects/letters/items/x/").content.decode()
+
+        desk = as_("lea").post(address, follow=True).content.decode()
+
+        assert "rita said confirmed" in desk
+        assert f'data-task="{made["task"]}"' in desk or str(made["task"]) in desk
+        assert ReviewTask.objects.get().claimed_by == world.lea.user
+        assert as_("otto").post(address).status_code == 409
+
+    def test_a_reviewer_corrects_what_is_published(self, as_: As, world: World) -> None:
+        world.api("otto").predict(a_row(id="x")).expect(201)
+        rita = world.api("rita")
+        made = rita.decide(rita.claim_one(), "confirmed").expect(201)
+        address = f"/projects/letters/tasks/{made['task']}/"
+        assert f"{address}reopen/" in as_("rita").get(address).content.decode()
+        assert as_("rolf").post(f"{address}reopen/").status_code == 403
+        assert as_("rita").post(f"{address}reopen/").status_code == 302

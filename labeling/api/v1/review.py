@@ -14,6 +14,7 @@ from labeling.api.v1.fields import JsonField, PlainText
 from labeling.api.v1.inputs import checked
 from labeling.decisions.models import Verdict
 from labeling.pipeline.deciding import decide, skip, undo_decision
+from labeling.pipeline.reopening import reopen
 from labeling.projects.access import Permission, get_project
 from labeling.review import services
 from labeling.review.claiming import MOST_AT_ONCE, claim_tasks, lease_of
@@ -75,6 +76,18 @@ class DecisionOut(serializers.Serializer[Any]):
     decided_at = serializers.DateTimeField()
 
 
+class CorrectedOut(serializers.Serializer[Any]):
+    decision = serializers.IntegerField()
+    verdict = serializers.ChoiceField(Verdict.choices)
+    output = JsonField(allow_null=True)
+    decided_by = serializers.CharField()
+    decided_at = serializers.DateTimeField()
+
+
+class ReopenedOut(ClaimedOut):
+    corrects = CorrectedOut()
+
+
 class ClaimView(APIView):
     @extend_schema(
         operation_id="claim_tasks",
@@ -101,6 +114,13 @@ class DecisionView(APIView):
         wanted = checked(DecisionIn, request)
         answer = decide(task_id=task_id, by=actor_of(request), **wanted)
         return Response(answer.body, status=status.HTTP_201_CREATED if answer.created else status.HTTP_200_OK)
+
+
+class ReopenView(APIView):
+    @extend_schema(operation_id="reopen_task", request=UndoIn, responses=ReopenedOut)
+    def post(self, request: Request, task_id: int) -> Response:
+        """Hold a decided task to correct its decision, which stands until another one replaces it."""
+        return Response(reopen(task_id=task_id, by=actor_of(request), **checked(UndoIn, request)))
 
 
 class HeartbeatView(APIView):
@@ -154,6 +174,7 @@ class UndoView(APIView):
 urlpatterns = [
     path("projects/<str:slug>/tasks/claim/", ClaimView.as_view()),
     path("tasks/<int:task_id>/decision/", DecisionView.as_view()),
+    path("tasks/<int:task_id>/reopen/", ReopenView.as_view()),
     path("tasks/<int:task_id>/heartbeat/", HeartbeatView.as_view()),
     path("tasks/<int:task_id>/release/", ReleaseView.as_view()),
     path("tasks/<int:task_id>/skip/", SkipView.as_view()),

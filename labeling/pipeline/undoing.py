@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from labeling.datasets.models import DatasetEntry, WaitingDecision
-from labeling.decisions.models import AcceptedLabel, Decision, Verdict
+from labeling.decisions.models import AcceptedLabel, Decision
 from labeling.review.models import TaskState
 
 
@@ -54,6 +54,6 @@ def _barrier(
         return Barrier.SUPERSEDED
     task = decision.task
     held_by_another = task.state == TaskState.CLAIMED and task.claimed_by_id != decision.decided_by_id
-    if decision.verdict == Verdict.ESCALATED and held_by_another:
+    if held_by_another:  # it was escalated, or is being corrected
         return Barrier.WITH_A_LEAD
     return None

@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from labeling.errors import NotFoundError, invalid
+from labeling.errors import ConflictError, NotFoundError, invalid
 from labeling.history.actor import Actor
 from labeling.projects.access import Permission, require
 from labeling.review.lost import claim_lost
@@ -202,7 +202,7 @@ def reopen_task(*, task: ReviewTask, by: Actor, lease: timedelta, now: datetime 
     """
     now = now or timezone.now()
     if task.state == TaskState.CLAIMED and task.claimed_by_id != by.user_id:
-        raise _claim_lost(task)
+        raise claim_lost(task, "")
     if task.state != TaskState.DECIDED and not task.reopened:
         raise ConflictError("not_decided", "Only a task that was decided can be reopened.")
     task.state, task.reopened = TaskState.CLAIMED, True

@@ -45,6 +45,8 @@ class Environment:
     database_url: str | None
     redis_url: str | None
     retain_input_days: int
+    email_url: str | None
+    email_from: str
 
     @property
     def is_production(self) -> bool:
@@ -82,6 +84,8 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         database_url=_url(environ, "DATABASE_URL", ("postgresql", "postgres")),
         redis_url=_url(environ, "REDIS_URL", ("redis", "rediss", "unix")),
         retain_input_days=_integer(environ, "REVIEWAPP_RETAIN_INPUT_DAYS", 0, low=0, high=36_500),
+        email_url=_url(environ, "REVIEWAPP_EMAIL_URL", ("smtp", "smtps", "smtp+tls")),
+        email_from=_text(environ, "REVIEWAPP_EMAIL_FROM", "reviewapp@localhost"),
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from csp.constants import NONE, SELF
 
@@ -54,6 +56,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "template_partials",
     "csp",
+    "axes",
 ]
 
 MIDDLEWARE = [
@@ -68,6 +71,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",  # the last, as it asks to be; looks at an attribute, at nothing else
 ]
 
 ROOT_URLCONF = "reviewapp.urls"
@@ -99,7 +103,7 @@ DATABASES = {"default": connection_settings(ENV.database_url or SERVICES.databas
 # In the memory of each process: nothing that must be right may depend on it.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 # In the database: people stay signed in through a restart or a new release.
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_ENGINE = "labeling.projects.sessions"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 
 # --- Language, time, numbers -----------------------------------------------------------------------------------
@@ -124,6 +128,22 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Ten wrong passwords for one name from one address close that pair for a quarter of an hour: nobody can close an account
+# for its owner, or an address for everybody behind it.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "labeling.web.account.address_of"
+AXES_LOCKOUT_CALLABLE = "labeling.web.account.too_many_attempts"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 SESSION_COOKIE_NAME = f"reviewapp_session_{ENV.port}"  # cookies know no ports: two instances on one host
 CSRF_COOKIE_NAME = f"reviewapp_csrf_{ENV.port}"
 SESSION_COOKIE_HTTPONLY = True
@@ -155,6 +175,16 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
         "frame-ancestors": [NONE],
     }
 }
+
+# --- E-mail: links go out by it too, where a server is named ------------------------------------------------------
+
+_MAIL = urlsplit(ENV.email_url or "")
+EMAIL_HOST = _MAIL.hostname or ""
+EMAIL_USE_SSL, EMAIL_USE_TLS = _MAIL.scheme == "smtps", _MAIL.scheme == "smtp+tls"
+EMAIL_PORT = _MAIL.port or {"smtps": 465, "smtp+tls": 587}.get(_MAIL.scheme, 25)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_MAIL.username or ""), unquote(_MAIL.password or "")
+EMAIL_TIMEOUT = 5
+DEFAULT_FROM_EMAIL = ENV.email_from
 
 # --- What clients may send (contract section 2) ----------------------------------------------------------------
 
@@ -272,5 +302,6 @@ LOGGING = {
         "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
         "celery.app.trace": {"level": "WARNING"},  # one line for every bell otherwise
         "celery.beat": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
     },
 }

@@ -10,6 +10,7 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.request import Request
 
 from labeling.history.actor import Actor
+from labeling.projects.key_use import note_key_use
 from labeling.projects.models import ApiKey
 from labeling.projects.services import digest_of
 
@@ -48,11 +49,14 @@ def bearer_of(request: HttpRequest | Request) -> str | None:
 
 def find_key(plain: str) -> ApiKey | None:
     """The key that is good now, with its member, or none."""
-    return (
+    key = (
         ApiKey.objects.select_related("member")
         .filter(digest=digest_of(plain), revoked_at=None, member__is_active=True)
         .first()
     )
+    if key is not None:
+        note_key_use(key.pk)
+    return key
 
 
 def actor_of_key(key: ApiKey) -> Actor:

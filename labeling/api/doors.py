@@ -15,6 +15,7 @@ from labeling.errors import BusyError
 from labeling.history.actor import Actor
 from labeling.pipeline.placing import Door, StaleRulesError
 from labeling.projects.access import Permission, get_project
+from labeling.projects.key_use import note_key_use
 from labeling.projects.services import digest_of
 from labeling.review.models import ReviewQueue
 from labeling.review.tasks import DEFAULT_QUEUE
@@ -39,6 +40,8 @@ class Doorway:
     def open(self) -> Door:
         """The door as remembered, or a fresh one. Raises the errors of authentication and access."""
         known = _remembered.get(self._memory) if self._memory else None
+        if known is not None and known.key_id is not None:
+            note_key_use(known.key_id)  # a fresh door's key was looked up, which notes it too
         return known or self._open_fresh()
 
     def through(self, write: Callable[[Door], T]) -> T:

@@ -3,8 +3,10 @@
 Every id that comes from outside ends here: stages load their row and ask `require` about its project.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from labeling.errors import NotAllowedError, NotFoundError
 from labeling.history.actor import Actor
@@ -75,6 +77,36 @@ def require_admin(actor: Actor, scope: Scope = Scope.MANAGE) -> None:
         raise NotAllowedError("scope_missing", f"This key needs the scope {scope}.")
     if not actor.is_admin or actor.project_id is not None:
         raise NotAllowedError("role_missing", "Only an administrator may do this.")
+
+
+def require_account(actor: Actor, user: Any) -> None:
+    """Refuse unless the actor may do something to the whole account of a person, not only to their role in one project."""
+    if actor.scopes is not None and Scope.MANAGE not in actor.scopes:
+        raise NotAllowedError("scope_missing", "This key needs the scope manage.")
+    if user.pk not in accounts_in_reach(actor, [user]):
+        raise NotAllowedError(
+            "account_elsewhere",
+            "This account reaches beyond the projects you own; an administrator can do this.",
+        )
+
+
+def accounts_in_reach(actor: Actor, users: Sequence[Any]) -> set[int]:
+    """Those accounts that the actor may close, or give a password link to.
+
+    Administrators may with all. An owner may where every project of that person is their own, and they are no
+    administrator: otherwise owning any project would open the accounts of those who own others.
+    """
+    if actor.is_admin and actor.project_id is None:
+        return {user.pk for user in users}
+    owned = set(
+        Membership.objects.filter(user_id=actor.user_id, role=Role.OWNER).values_list("project_id", flat=True)
+    )
+    if actor.project_id is not None:
+        owned = {actor.project_id} if actor.is_admin else owned & {actor.project_id}
+    plain = [user.pk for user in users if not user.is_superuser and not user.is_staff]
+    memberships = Membership.objects.filter(user__in=plain)
+    inside = set(memberships.values_list("user_id", flat=True))
+    return inside - set(memberships.exclude(project__in=owned).values_list("user_id", flat=True))
 
 
 def find_role(actor: Actor, project_id: int) -> Role | None:

@@ -4,6 +4,7 @@ import secrets
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models.functions import Now
 
@@ -12,12 +13,15 @@ from labeling.json_text import JsonText
 __all__ = [
     "ApiKey",
     "Guidelines",
+    "Invitation",
     "LabelSchema",
     "Membership",
     "OwnKeys",
+    "PasswordLink",
     "Project",
     "Role",
     "Scope",
+    "Session",
     "TaskType",
 ]
 
@@ -152,6 +156,7 @@ class ApiKey(models.Model):
     member = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_keys")
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="To within a few minutes")
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
@@ -184,3 +189,50 @@ class OwnKeys(models.Model):
 
     def __str__(self) -> str:
         return f"keys of {self.user_id}"
+
+
+class Invitation(models.Model):
+    """A link by which one person, whoever holds it, joins a project. Taken back or used, the row is gone."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="invitations")
+    name = models.CharField(max_length=200, help_text="For whom, to recognise it by")
+    email = models.EmailField(blank=True)
+    role = models.CharField(max_length=20, choices=Role)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="invitation_role_known")
+        ]
+
+    def __str__(self) -> str:
+        return f"invitation for {self.name}"
+
+
+class PasswordLink(models.Model):
+    """A link by which a person sets a new password; one for each person at most. Used, the row is gone."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="password_link"
+    )
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"password link for {self.user_id}"
+
+
+class Session(AbstractBaseSession):
+    """A browser in which somebody is signed in. It knows whom, so that all of a person's can be ended."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="sessions"
+    )
+
+    class Meta(AbstractBaseSession.Meta):
+        pass

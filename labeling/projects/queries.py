@@ -2,9 +2,10 @@
 
 from django.db.models import QuerySet
 
+from labeling.errors import NotFoundError
 from labeling.history.actor import Actor
 from labeling.projects.label_schema import OutputSchema, compile_schema
-from labeling.projects.models import Guidelines, LabelSchema, Project
+from labeling.projects.models import Guidelines, Invitation, LabelSchema, Membership, Project
 
 
 def list_projects(actor: Actor) -> QuerySet[Project]:
@@ -30,3 +31,21 @@ def get_guidelines(project: Project) -> str:
     """The guidelines in force; empty when none were written."""
     found = Guidelines.objects.filter(project=project, number=project.guidelines_number).first()
     return found.text if found else ""
+
+
+def get_member(project: Project, username: str) -> Membership:
+    """The member of this name, with the account, or NotFoundError."""
+    members = Membership.objects.select_related("user").filter(project=project, user__username=username)
+    found = members.first() if "\x00" not in username else None
+    if found is None:
+        raise NotFoundError("not_found", f"{username!r} is not a member.")
+    return found
+
+
+def get_invitation_of(project: Project, invitation_id: int) -> Invitation:
+    """An open invitation of the project, or NotFoundError."""
+    found = Invitation.objects.filter(project=project, pk=invitation_id) if invitation_id < 2**63 else None
+    invitation = found.select_related("created_by", "project").first() if found is not None else None
+    if invitation is None:
+        raise NotFoundError("not_found", "There is no such invitation.")
+    return invitation

@@ -92,7 +92,7 @@ def set_member(*, project: Project, username: str, role: str, by: Actor) -> Memb
     Project.objects.select_for_update().get(pk=project.pk)
     before = Membership.objects.filter(project=project, user=user).values_list("role", flat=True).first()
     if before == Role.OWNER and role != Role.OWNER:
-        _require_other_owner(project, user.pk)
+        require_other_owner(project, user.pk)
     member, _ = Membership.objects.update_or_create(project=project, user=user, defaults={"role": role})
     Project.objects.filter(pk=project.pk).update(routing_epoch=F("routing_epoch") + 1)
     record_event(
@@ -107,20 +107,21 @@ def set_member(*, project: Project, username: str, role: str, by: Actor) -> Memb
 
 
 @transaction.atomic
-def remove_member(*, project: Project, username: str, by: Actor) -> None:
-    """Take a person out of the project; what they decided stays."""
+def remove_member(*, project: Project, username: str, by: Actor) -> int:
+    """Take a person out of the project; what they decided stays. Returns whom."""
     Project.objects.select_for_update().get(pk=project.pk)
     found = Membership.objects.filter(project=project, user__username=username)
     member = found.first() if "\x00" not in username else None
     if member is None:
         raise NotFoundError("not_found", f"{username!r} is not a member.")
     if member.role == Role.OWNER:
-        _require_other_owner(project, member.user_id)
+        require_other_owner(project, member.user_id)
     member.delete()
     Project.objects.filter(pk=project.pk).update(routing_epoch=F("routing_epoch") + 1)
     record_event(
         action="member.removed", subject=f"user:{username}", by=by, project_id=project.pk, before=member.role
     )
+    return member.user_id
 
 
 @transaction.atomic
@@ -230,6 +231,8 @@ def _check_time_zone(name: str) -> None:
         raise invalid("/time_zone", "unknown_time_zone", f"there is no time zone {name!r}") from error
 
 
-def _require_other_owner(project: Project, user_id: int) -> None:
-    if not Membership.objects.filter(project=project, role=Role.OWNER).exclude(user_id=user_id).exists():
+def require_other_owner(project: Project, user_id: int) -> None:
+    """Refuse where nobody else, who can sign in, owns the project."""
+    owners = Membership.objects.filter(project=project, role=Role.OWNER, user__is_active=True)
+    if not owners.exclude(user_id=user_id).exists():
         raise InvalidError("last_owner", "A project keeps at least one owner.")

@@ -263,6 +263,22 @@ def release_expired(*, now: datetime | None = None, most: int = 1_000) -> int:
     return len(places)
 
 
+def release_claims_of(user_id: int, *, project_id: int | None = None, leads_only: bool = False) -> int:
+    """Put back what a person holds (in one project; of the leads' queues only); returns how many tasks."""
+    with transaction.atomic():
+        held = ReviewTask.objects.select_for_update(of=("self",)).filter(
+            state=TaskState.CLAIMED, claimed_by_id=user_id
+        )
+        if project_id is not None:
+            held = held.filter(project_id=project_id)
+        if leads_only:
+            held = held.filter(queue__leads_only=True)
+        tasks = list(held.select_related("queue").order_by("pk"))
+        for task in tasks:
+            put_back(task)
+    return len(tasks)
+
+
 def _set_waiting(task: ReviewTask) -> None:
     task.state = TaskState.WAITING
     task.claimed_by = task.claim_token = task.claimed_at = task.lease_expires_at = None

@@ -35,8 +35,8 @@ _STATUS: dict[type[LabelingError], int] = {
 }
 
 
-def page(*methods: str) -> Callable[[View[P]], View[P]]:
-    """Make a view of a signed-in person: `@page("GET")` or `@page("GET", "POST")`."""
+def page(*methods: str, anonymous: bool = False) -> Callable[[View[P]], View[P]]:
+    """Make a view of a signed-in person: `@page("GET")` or `@page("GET", "POST")`; `anonymous` lets in everybody."""
     allowed = {*methods, "HEAD"} if "GET" in methods else set(methods)
 
     def decorate(view: View[P]) -> View[P]:
@@ -44,7 +44,10 @@ def page(*methods: str) -> Callable[[View[P]], View[P]]:
         def door(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if request.method not in allowed:
                 return HttpResponseNotAllowed(sorted(allowed))
-            response = _answer(request, lambda: view(request, *args, **kwargs))
+            if not anonymous and not request.user.is_authenticated:
+                response: HttpResponseBase = _sign_in_first(request)
+            else:
+                response = _answer(request, lambda: view(request, *args, **kwargs))
             patch_vary_headers(cast(HttpResponse, response), ["HX-Request"])
             return response
 
@@ -75,8 +78,6 @@ def problem(
 
 
 def _answer(request: HttpRequest, view: Callable[[], HttpResponseBase]) -> HttpResponseBase:
-    if not request.user.is_authenticated:
-        return _sign_in_first(request)
     try:
         with timezone.override(None):  # a project's page turns the clock to its zone, for this request only
             return view()

@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver
 from labeling.api.v1.urls import urlpatterns
 from labeling.datasets.models import Dataset
 from labeling.datasets.services import publish, set_tag
+from labeling.projects.invitations import invite
 from labeling.projects.models import ApiKey
 from tests.world import World, a_row
 
@@ -63,6 +64,7 @@ MANAGERS = _permission("otto lea rita vic nora", "manage", hides=False)
 PUBLIC = None
 
 _PROJECT = "projects/<str:slug>/"
+_MEMBER = f"{_PROJECT}members/<str:username>/"
 _TASK = "tasks/<int:task_id>/"
 _DATASET = f"{_PROJECT}datasets/<str:dataset>/"
 _VERSION = f"{_DATASET}versions/<str:version>/"
@@ -98,7 +100,17 @@ ENDPOINTS = [
     Endpoint("POST", f"{_PROJECT}policy/simulate/", LEAD, {"high": 0.9}),
     Endpoint("GET", f"{_PROJECT}members/", LEAD),
     Endpoint("POST", f"{_PROJECT}members/", OWN, {"username": "vic", "role": "reviewer"}),
-    Endpoint("DELETE", f"{_PROJECT}members/<str:username>/", OWN),
+    Endpoint("PATCH", _MEMBER, OWN, {"role": "viewer"}),
+    Endpoint("DELETE", _MEMBER, OWN),
+    Endpoint("POST", f"{_MEMBER}password-link/", OWN, {}),
+    Endpoint("POST", f"{_MEMBER}deactivate/", OWN, {}),
+    Endpoint("POST", f"{_MEMBER}reactivate/", OWN, {}),
+    Endpoint("GET", f"{_PROJECT}invitations/", LEAD),
+    Endpoint("POST", f"{_PROJECT}invitations/", OWN, {"name": "Somebody", "role": "reviewer"}),
+    Endpoint("DELETE", f"{_PROJECT}invitations/<int:invitation_id>/", OWN),
+    Endpoint("POST", f"{_PROJECT}invitations/<int:invitation_id>/renew/", OWN, {}),
+    Endpoint("POST", "invitations/accept/", PUBLIC, {"token": "?"}),
+    Endpoint("POST", "password-links/use/", PUBLIC, {"token": "?", "password": "?"}),
     Endpoint("GET", "keys/", MANAGERS),
     Endpoint("POST", "keys/", OWN, {"name": "k", "scopes": ["ingest"], "project": "letters"}),
     Endpoint("DELETE", "keys/<int:key_id>/", OWN),
@@ -150,6 +162,9 @@ class Place:
             "slug": "letters",
             "queue": "default",
             "username": "rolf",
+            "invitation_id": invite(
+                project=world.letters, name="Somebody", role="reviewer", by=world.otto.actor
+            )[0].pk,
             "key_id": ApiKey.objects.get(
                 prefix=world.make_key("otto", "ingest", project=world.letters)[:12]
             ).pk,

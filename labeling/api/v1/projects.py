@@ -1,8 +1,7 @@
-"""Projects, policy, members, keys (contract section 3)."""
+"""Projects and policy (contract section 3)."""
 
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -15,19 +14,11 @@ from labeling.api.authentication import actor_of
 from labeling.api.pages import PAGE_PARAMETERS, page_of, page_schema
 from labeling.api.v1.fields import JsonField, PlainText
 from labeling.api.v1.inputs import checked
-from labeling.errors import NotAllowedError, NotFoundError, invalid
-from labeling.history.actor import Actor
 from labeling.pipeline.projects import change_project, create_project
 from labeling.pipeline.simulation import simulate_policy
-from labeling.projects.access import Permission, get_project, require, require_admin
-from labeling.projects.models import ApiKey, Project, Role, Scope, TaskType
+from labeling.projects.access import Permission, get_project, require_admin
+from labeling.projects.models import Project, TaskType
 from labeling.projects.queries import get_guidelines, get_schema_body, list_projects
-from labeling.projects.services import (
-    create_api_key,
-    remove_member,
-    revoke_api_key,
-    set_member,
-)
 from labeling.routing.models import PolicyVersion
 from labeling.routing.queries import get_policy
 from labeling.routing.services import publish_policy
@@ -88,40 +79,6 @@ class PolicyOut(serializers.Serializer[Any]):
 
     def to_representation(self, instance: PolicyVersion) -> dict[str, Any]:
         return {**super().to_representation(instance), **instance.body}
-
-
-class MemberIn(serializers.Serializer[Any]):
-    username = PlainText(max_length=150)
-    role = serializers.ChoiceField(Role.choices)
-
-
-class MemberOut(serializers.Serializer[Any]):
-    username = serializers.CharField(source="user.username")
-    role = serializers.CharField()
-
-
-class KeyIn(serializers.Serializer[Any]):
-    name = PlainText(max_length=200)
-    scopes = serializers.ListField(
-        child=serializers.ChoiceField(Scope.choices), allow_empty=False, max_length=10
-    )
-    project = PlainText(required=False, allow_null=True, max_length=60)
-    member = PlainText(required=False, allow_null=True, max_length=150)
-
-
-class KeyOut(serializers.Serializer[Any]):
-    id = serializers.IntegerField()
-    name = serializers.CharField()
-    prefix = serializers.CharField()
-    scopes = serializers.ListField(child=serializers.CharField())
-    project = serializers.CharField(source="project.slug", allow_null=True, default=None)
-    member = serializers.CharField(source="member.username")
-    created_at = serializers.DateTimeField()
-    revoked_at = serializers.DateTimeField(allow_null=True)
-
-
-class NewKeyOut(KeyOut):
-    key = serializers.CharField(help_text="Shown this once")
 
 
 class ProjectsView(APIView):
@@ -197,73 +154,6 @@ class SimulateView(APIView):
         return Response(simulate_policy(project=project, body=request.data).as_json())
 
 
-class MembersView(APIView):
-    @extend_schema(
-        responses=page_schema("MemberPage", MemberOut),
-        parameters=PAGE_PARAMETERS,
-        operation_id="list_members",
-    )
-    def get(self, request: Request, slug: str) -> Response:
-        project = get_project(actor_of(request), slug, Permission.LEAD)
-        return page_of(
-            request, project.memberships.select_related("user"), ordering="id", serializer=MemberOut
-        )
-
-    @extend_schema(request=MemberIn, responses={201: MemberOut}, operation_id="set_member")
-    def post(self, request: Request, slug: str) -> Response:
-        actor = actor_of(request)
-        project = get_project(actor, slug, Permission.OWN)
-        member = set_member(project=project, by=actor, **checked(MemberIn, request))
-        return Response(MemberOut(member).data, status=status.HTTP_201_CREATED)
-
-
-class MemberView(APIView):
-    @extend_schema(responses={204: None}, operation_id="remove_member")
-    def delete(self, request: Request, slug: str, username: str) -> Response:
-        actor = actor_of(request)
-        remove_member(project=get_project(actor, slug, Permission.OWN), username=username, by=actor)
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-class KeysView(APIView):
-    @extend_schema(
-        responses=page_schema("KeyPage", KeyOut), parameters=PAGE_PARAMETERS, operation_id="list_keys"
-    )
-    def get(self, request: Request) -> Response:
-        actor = actor_of(request)
-        _require_manage(actor)
-        keys = ApiKey.objects.select_related("project", "member")
-        if not actor.is_admin or actor.project_id is not None:
-            keys = keys.filter(project__in=_owned_projects(actor))
-        return page_of(request, keys, ordering="-id", serializer=KeyOut)
-
-    @extend_schema(request=KeyIn, responses={201: NewKeyOut}, operation_id="create_key")
-    def post(self, request: Request) -> Response:
-        actor = actor_of(request)
-        wanted = checked(KeyIn, request)
-        project = _project_of_key(actor, wanted.get("project"))
-        member = _member_of_key(actor, project, wanted.get("member"))
-        key, plain = create_api_key(
-            name=wanted["name"], scopes=wanted["scopes"], project=project, member=member, by=actor
-        )
-        return Response({**KeyOut(key).data, "key": plain}, status=status.HTTP_201_CREATED)
-
-
-class KeyView(APIView):
-    @extend_schema(responses={204: None}, operation_id="revoke_key")
-    def delete(self, request: Request, key_id: int) -> Response:
-        actor = actor_of(request)
-        key = ApiKey.objects.filter(pk=key_id).first() if key_id < 2**63 else None
-        if key is None or (key.project_id is None and not actor.is_admin):
-            raise NotFoundError("not_found", "There is no such key.")
-        if key.project_id is not None:
-            require(actor, key.project_id, Permission.OWN)
-        else:
-            require_admin(actor)
-        revoke_api_key(key=key, by=actor)
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-
 _PROJECT_COLUMNS = (
     "slug",
     "name",
@@ -292,44 +182,10 @@ def _project_out(project: Project) -> dict[str, Any]:
     )
 
 
-def _require_manage(actor: Actor) -> None:
-    if not actor.may(Scope.MANAGE):
-        raise NotAllowedError("scope_missing", "This key needs the scope manage.")
-
-
-def _owned_projects(actor: Actor) -> Any:
-    return list_projects(actor).filter(memberships__user_id=actor.user_id, memberships__role=Role.OWNER)
-
-
-def _project_of_key(actor: Actor, slug: str | None) -> Project | None:
-    """A key for one project is its owner's to make, a key for all of them the administrator's."""
-    if slug is None:
-        require_admin(actor)
-        return None
-    return get_project(actor, slug, Permission.OWN)
-
-
-def _member_of_key(actor: Actor, project: Project | None, username: str | None) -> Any:
-    users = get_user_model().objects.filter(is_active=True)
-    if username is None or username == actor.username:
-        return users.get(pk=actor.user_id)
-    members = users.filter(username=username)
-    if not actor.is_admin and project is not None:
-        members = members.filter(memberships__project=project)
-    found = members.first()
-    if found is None:
-        raise invalid("/member", "unknown_user", f"there is no active member {username!r}")
-    return found
-
-
 urlpatterns = [
     path("projects/", ProjectsView.as_view()),
     path("projects/<str:slug>/", ProjectView.as_view()),
     path("projects/<str:slug>/policy/", PolicyView.as_view()),
     path("projects/<str:slug>/policy/versions/", PolicyVersionsView.as_view()),
     path("projects/<str:slug>/policy/simulate/", SimulateView.as_view()),
-    path("projects/<str:slug>/members/", MembersView.as_view()),
-    path("projects/<str:slug>/members/<str:username>/", MemberView.as_view()),
-    path("keys/", KeysView.as_view()),
-    path("keys/<int:key_id>/", KeyView.as_view()),
 ]

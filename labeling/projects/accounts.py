@@ -19,6 +19,7 @@ from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.projects.models import Membership, PasswordLink, Project, Role, Session
 from labeling.projects.services import digest_of, require_other_owner
+from labeling.projects.sessions import SessionStore
 
 LASTS = timedelta(hours=24)
 MOST_SESSIONS = 50
@@ -142,13 +143,11 @@ def sign_out_everywhere(*, user: Any, by: Actor) -> int:
     return ended
 
 
-def list_sessions(user: Any) -> list[Session]:
-    """The person's sessions that are good now, the youngest first."""
-    return list(
-        Session.objects.filter(user=user, expire_date__gt=timezone.now()).order_by("-expire_date")[
-            :MOST_SESSIONS
-        ]
-    )
+def list_sessions(user: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Key and content of the person's sessions that are good now, the youngest first."""
+    rows = Session.objects.filter(user=user, expire_date__gt=timezone.now()).order_by("-expire_date")
+    store = SessionStore()
+    return [(row.session_key, store.decode(row.session_data)) for row in rows[:MOST_SESSIONS]]
 
 
 def _switch(user: Any, *, active: bool) -> bool:

@@ -163,15 +163,14 @@ def _show(request: HttpRequest, form: PasswordForm, *, status: int = 200) -> Htt
 
 def _signed_in(request: HttpRequest) -> list[SignedIn]:
     found = []
-    for session in list_sessions(request.user):
-        data = session.get_decoded()
+    for key, data in list_sessions(request.user):
         if SESSION_KEY in data:
             since = data.get("since")
             found.append(
                 SignedIn(
                     browser=_browser_name(data.get("browser", "")),
                     since=datetime.fromisoformat(since) if since else None,
-                    is_this=session.session_key == request.session.session_key,
+                    is_this=key == request.session.session_key,
                 )
             )
     return sorted(found, key=lambda one: (not one.is_this, -(one.since.timestamp() if one.since else 0)))

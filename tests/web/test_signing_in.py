@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from labeling.history.models import HistoryEvent
 from labeling.projects.accounts import make_password_link
 from labeling.projects.invitations import invite
-from labeling.projects.models import Membership, Session
+from labeling.projects.models import Membership, Project, Session
 from labeling.web.account import address_of
 from reviewapp import env
 from tests.web.conftest import As
@@ -159,6 +159,10 @@ class TestAccount:
 
 class TestPeoplePage:
     URL = "/projects/letters/people/"
+
+    @pytest.fixture(autouse=True)
+    def project(self, world: World) -> Project:
+        return world.letters
 
     def test_inviting_renewing_withdrawing(self, as_: As, world: World) -> None:
         otto = as_("otto")

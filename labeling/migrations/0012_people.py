@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('labeling', '0009_people_at_work'),
+        ('labeling', '0011_validate_reopened'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -10,6 +10,7 @@ from labeling.ingestion.models import Item, ModelVersion, Prediction
 from labeling.projects.access import Permission, require
 from labeling.projects.models import Project
 from labeling.review import services
+from labeling.review.filters import EVERYTHING, TaskFilter
 from labeling.review.models import ReviewQueue, TaskKind
 from labeling.review.tasks import DEFAULT_QUEUE
 from labeling.routing.queries import get_policy
@@ -39,9 +40,16 @@ class ClaimedTask:
 
 
 def claim_tasks(
-    *, project: Project, by: Actor, count: int = 1, queue: str | None = None, task_id: int | None = None
+    *,
+    project: Project,
+    by: Actor,
+    count: int = 1,
+    queue: str | None = None,
+    task_id: int | None = None,
+    only: TaskFilter = EVERYTHING,
 ) -> list[ClaimedTask]:
-    """Claim up to `count` tasks of a queue (or one certain task) for this person, with what they need to decide."""
+    """Claim up to `count` tasks of a queue that fit the filter (or one certain task) for this person, with what they need
+    to decide."""
     if not 1 <= count <= MOST_AT_ONCE:
         raise invalid("/count", "out_of_range", f"count must be from 1 to {MOST_AT_ONCE}")
     lease = lease_of(project)
@@ -50,7 +58,7 @@ def claim_tasks(
         return show_claims(project, [claim] if claim else [])
     found = get_queue(project, queue or DEFAULT_QUEUE)
     require(by, project.pk, Permission.LEAD_REVIEW if found.leads_only else Permission.REVIEW)
-    return show_claims(project, services.claim_next(queue=found, by=by, count=count, lease=lease))
+    return show_claims(project, services.claim_next(queue=found, by=by, count=count, lease=lease, only=only))
 
 
 def show_claims(project: Project, claims: list[services.Claim]) -> list[ClaimedTask]:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from labeling.errors import ConflictError, NotFoundError, invalid
 from labeling.history.actor import Actor
 from labeling.projects.access import Permission, require
+from labeling.review.filters import EVERYTHING, TaskFilter, find_fitting, fitting_tasks
 from labeling.review.lost import claim_lost
 from labeling.review.marks import ensure_marks, lower_marks
 from labeling.review.models import Exclusion, ReviewQueue, ReviewTask, TaskState
@@ -33,11 +34,20 @@ class Claim:
     expires_at: datetime
 
 
+_CLAIM = """
+with picked as materialized (
+    {picked}
+)
+update labeling_reviewtask task
+set state = 'claimed', claimed_by_id = %(user)s, claim_token = gen_random_uuid(), claimed_at = %(now)s,
+    lease_expires_at = %(expires)s
+from picked where task.id = picked.id
+returning task.id
+"""
 # Walks the marks of a queue from the highest priority down and takes the first waiting tasks from each mark on. Starting at
 # the mark keeps index entries of tasks decided under an old snapshot out of the way; SKIP LOCKED lets no two claims wait for,
 # or get, the same row.
-_CLAIM = """
-with picked as materialized (
+_FIRST_WAITING = """
     select waiting.id
     from labeling_queuemark mark
     cross join lateral (
@@ -54,39 +64,42 @@ with picked as materialized (
     where mark.queue_id = %(queue)s
     order by mark.priority desc, waiting.position
     limit %(count)s
-)
-update labeling_reviewtask task
-set state = 'claimed', claimed_by_id = %(user)s, claim_token = gen_random_uuid(), claimed_at = %(now)s,
-    lease_expires_at = %(expires)s
-from picked where task.id = picked.id
-returning task.id
 """
 
 
 def claim_next(
-    *, queue: ReviewQueue, by: Actor, count: int, lease: timedelta, now: datetime | None = None
+    *,
+    queue: ReviewQueue,
+    by: Actor,
+    count: int,
+    lease: timedelta,
+    now: datetime | None = None,
+    only: TaskFilter = EVERYTHING,
 ) -> list[Claim]:
-    """Claim up to `count` waiting tasks for this person; the person's own skipped ones come last."""
+    """Claim up to `count` waiting tasks that fit the filter for this person; the person's own skipped ones come last."""
     now = now or timezone.now()
+    picked, wanted = fitting_tasks(only, lock=True) if only else (_FIRST_WAITING, {})
+    statement = _CLAIM.format(picked=picked)
     values: dict[str, Any] = {
         "queue": queue.pk,
         "user": by.user_id,
         "now": now,
         "expires": now + lease,
         "count": count,
+        **wanted,
     }
     began, first = time.monotonic(), True
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(_CLAIM, values)
+            cursor.execute(statement, values)
             ids = [row[0] for row in cursor.fetchall()]
         if ids:
             return _claims_of(ids)
         # The sweep does this too, but an empty queue must not depend on the worker being there.
         release_expired(now=now)
         if first:
-            _forget_skips(queue, by)
-        if not _something_is_free(queue, by, now) or time.monotonic() - began > _LONGEST_SEARCH_S:
+            _forget_skips(queue, by, only)
+        if not _something_is_free(queue, by, now, only) or time.monotonic() - began > _LONGEST_SEARCH_S:
             return []
         if not first:
             time.sleep(_SEARCH_PAUSE_S)
@@ -285,18 +298,26 @@ def _set_waiting(task: ReviewTask) -> None:
     task.reopened = False
 
 
-def _forget_skips(queue: ReviewQueue, by: Actor) -> None:
+def _forget_skips(queue: ReviewQueue, by: Actor, only: TaskFilter) -> None:
     """With nothing else left, what this person skipped is offered again."""
-    Exclusion.objects.filter(
+    skipped = Exclusion.objects.filter(
         user_id=by.user_id, until__isnull=False, task__queue=queue, task__state=TaskState.WAITING
-    ).delete()
+    )
+    if only:
+        skipped = skipped.filter(task__in=find_fitting(list(skipped.values_list("task", flat=True)), only))
+    skipped.delete()
 
 
-def _something_is_free(queue: ReviewQueue, by: Actor, now: datetime) -> bool:
+def _something_is_free(queue: ReviewQueue, by: Actor, now: datetime, only: TaskFilter) -> bool:
     """What others are claiming, or putting back, at this moment is hidden; whoever sees some of it tries again.
 
     An expired claim turns into a waiting task, so that is the order in which to look for them.
     """
+    if only:
+        sql, wanted = fitting_tasks(only, lock=False)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, {**wanted, "queue": queue.pk, "user": by.user_id, "now": now, "count": 1})
+            return cursor.fetchone() is not None
     barred = Exclusion.objects.filter(
         Q(until=None) | Q(until__gt=now), task=OuterRef("pk"), user_id=by.user_id
     )

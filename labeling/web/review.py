@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
@@ -28,8 +29,10 @@ from labeling.projects.models import Project
 from labeling.review import services
 from labeling.review.claiming import lease_of
 from labeling.review.models import ReviewQueue, ReviewTask
+from labeling.review.queries import list_queues
 from labeling.web import actor_of, workplace
 from labeling.web.desk import Desk, build_desks
+from labeling.web.filters import ReviewFilter, filter_of, show_form
 from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.my_day import MyDay, find_last_decision, my_day
 from labeling.web.outputs import describe
@@ -57,6 +60,8 @@ class ReviewPage:
     today: MyDay
     last_decision: Decision | None
     is_empty: bool
+    filter: ReviewFilter
+    waiting: int = 0
     toast: Toast | None = None
     frame: ProjectFrame | None = None
 
@@ -70,9 +75,13 @@ def review(request: HttpRequest, slug: str, queue: str = "") -> HttpResponse:
     """The desk: what this person holds already, or the next task of the queue."""
     frame = project_frame(request, slug, Permission.REVIEW, tab="queues")
     stream = workplace.open_queue(frame.project, queue, frame.actor)
-    claims = workplace.own_claims(frame.project, frame.actor, queue=queue)[:1]
-    claims = claims or workplace.take(stream, frame.actor, 1)
-    return _show(request, frame, claims[0].task.queue if claims else stream, claims)
+    try:
+        wanted = filter_of(frame.project, request.GET)
+    except InvalidError as error:
+        return show_form(request, frame.project, stream, error)
+    claims = workplace.own_claims(frame.project, frame.actor, queue=queue, only=wanted.only)[:1]
+    claims = claims or workplace.take(stream, frame.actor, 1, wanted.only)
+    return _show(request, frame, claims[0].task.queue if claims else stream, claims, wanted=wanted)
 
 
 @page("GET")
@@ -93,6 +102,9 @@ def decide(request: HttpRequest, slug: str, task_id: int) -> HttpResponseBase:
     """Take a decision and bring the next task. A refused form comes back as it was typed."""
     actor = actor_of(request)
     found = workplace.get_project_task(actor, slug, task_id)
+    filter_of(
+        found.project, request.POST.get("filter", "")
+    )  # a broken one must not turn up after the decision
     try:
         body = workplace.record_posted(found, request.POST, actor)
     except InvalidError as error:
@@ -107,6 +119,7 @@ def skip(request: HttpRequest, slug: str, task_id: int) -> HttpResponseBase:
     """Give the task back without a verdict and bring the next one."""
     actor = actor_of(request)
     found = workplace.get_project_task(actor, slug, task_id)
+    filter_of(found.project, request.POST.get("filter", ""))
     try:
         item = workplace.skip_posted(found, request.POST, actor)
     except ConflictError as error:
@@ -201,7 +214,9 @@ def _show(
     claims: Sequence[services.Claim],
     *,
     typed: Any = None,
+    wanted: ReviewFilter | None = None,
 ) -> HttpResponse:
+    wanted = wanted or filter_of(frame.project, request.POST.get("filter", ""))
     desks = build_desks(frame.project, frame.actor, claims, typed=typed)
     context = ReviewPage(
         project=frame.project,
@@ -210,6 +225,8 @@ def _show(
         today=my_day(frame.actor, frame.project),
         last_decision=find_last_decision(frame.actor, frame.project),
         is_empty=not desks,
+        filter=wanted,
+        waiting=0 if desks else _waiting(frame.project, queue),
         frame=frame,
     )
     response = render(
@@ -233,26 +250,39 @@ def _next(
 ) -> HttpResponseBase:
     """The answer to everything that moves on: a fragment with further tasks, or the page for forms without scripts."""
     queue = workplace.open_queue(project, request.POST.get("queue", ""), by)
+    wanted = filter_of(project, request.POST.get("filter", ""))
     if not is_fragment(request):
         if toast:
             messages.info(request, toast.text)
-        return redirect("queue:detail", project.slug, queue.slug)
+        address = reverse("queue:detail", args=[project.slug, queue.slug])
+        return redirect(f"{address}?{wanted.query}" if wanted.query else address)
     timezone.activate(ZoneInfo(project.time_zone))
     held = {task_id for task_id, _token in workplace.held_by_page(request)}
-    kept = workplace.own_claims(project, by, queue=queue.slug) if request.POST.get("own") else []
+    kept = (
+        workplace.own_claims(project, by, queue=queue.slug, only=wanted.only)
+        if request.POST.get("own")
+        else []
+    )
     claims = [claim for claim in kept if claim.task.pk not in held][: max(0, bring - len(held))]
-    claims += workplace.take(queue, by, bring - len(held) - len(claims))
+    claims += workplace.take(queue, by, bring - len(held) - len(claims), wanted.only)
     desks = [*first, *build_desks(project, by, claims, is_hidden=True)]
+    is_empty = not desks and not held
     context = ReviewPage(
         project=project,
         queue=queue,
         desks=desks,
         today=my_day(by, project),
         last_decision=find_last_decision(by, project),
-        is_empty=not desks and not held,
+        is_empty=is_empty,
+        filter=wanted,
+        waiting=_waiting(project, queue) if is_empty and wanted.only else 0,
         toast=toast,
     )
     return render(request, "review/task.html#after", {"review": context})
+
+
+def _waiting(project: Project, queue: ReviewQueue) -> int:
+    return next((state.waiting for state in list_queues(project) if state.id == queue.pk), 0)
 
 
 def _refused(request: HttpRequest, found: ReviewTask, by: Actor, error: InvalidError) -> HttpResponseBase:

@@ -7,6 +7,7 @@ from django.urls import include, path
 from labeling.web import (
     account,
     datasets,
+    filters,
     history,
     home,
     items,
@@ -41,7 +42,10 @@ _project = [
     path(
         "review/",
         _area(
-            "queue", path("", review.review, name="any"), path("<slug:queue>/", review.review, name="detail")
+            "queue",
+            path("", review.review, name="any"),
+            path("<slug:queue>/", review.review, name="detail"),
+            path("<slug:queue>/filter/", filters.choose, name="filter"),
         ),
     ),
     path(

@@ -17,6 +17,7 @@ from labeling.projects.access import Permission, may, require
 from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
 from labeling.review.claiming import get_queue, lease_of
+from labeling.review.filters import EVERYTHING, TaskFilter, find_fitting
 from labeling.review.models import Exclusion, ReviewQueue, ReviewTask, TaskKind, TaskState
 from labeling.review.services import (
     Claim,
@@ -34,7 +35,7 @@ from labeling.web.outputs import describe
 
 MOST_HELD = 20
 _SHORT = 48
-_SILENT = ("csrfmiddlewaretoken", "token", "seconds", "queue", "action", "held", "own")
+_SILENT = ("csrfmiddlewaretoken", "token", "seconds", "queue", "filter", "action", "held", "own")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +68,24 @@ def get_project_task(by: Actor, slug: str, task_id: int) -> ReviewTask:
     return task
 
 
-def own_claims(project: Project, by: Actor, *, queue: str = "", task_id: int | None = None) -> list[Claim]:
-    """What this person holds already: a reloaded page shows that again."""
-    return [
+def own_claims(
+    project: Project, by: Actor, *, queue: str = "", task_id: int | None = None, only: TaskFilter = EVERYTHING
+) -> list[Claim]:
+    """What this person holds already, as far as it fits: a reloaded page shows that again."""
+    claims = [
         claim
         for claim in list_own_claims(project_id=project.pk, by=by)
         if (not queue or claim.task.queue.slug == queue) and (task_id is None or claim.task.pk == task_id)
     ]
+    fitting = find_fitting([claim.task.pk for claim in claims], only)
+    return [claim for claim in claims if claim.task.pk in fitting]
 
 
-def take(queue: ReviewQueue, by: Actor, count: int) -> list[Claim]:
-    """The next tasks of a queue."""
-    return claim_next(queue=queue, by=by, count=count, lease=lease_of(queue.project)) if count > 0 else []
+def take(queue: ReviewQueue, by: Actor, count: int, only: TaskFilter = EVERYTHING) -> list[Claim]:
+    """The next tasks of a queue that fit."""
+    if count <= 0:
+        return []
+    return claim_next(queue=queue, by=by, count=count, lease=lease_of(queue.project), only=only)
 
 
 def take_one(project: Project, by: Actor, task_id: int) -> Claim | None:

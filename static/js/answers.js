@@ -28,7 +28,7 @@ export function prepare(desk) {
 
 const DRAFTS = `reviewapp.draft.${person}.`;
 const DRAFT_DAYS = 2;
-const NOT_ENTERED = ["csrfmiddlewaretoken", "token", "queue", "seconds"];
+const NOT_ENTERED = ["csrfmiddlewaretoken", "token", "queue", "filter", "seconds"];
 
 const entered = (desk) => [...new FormData(desk)].filter(([name]) => !NOT_ENTERED.includes(name));
 

@@ -69,6 +69,7 @@ const outbox = new Outbox(words.person, {
   extra: () => [
     ...held().map((desk) => ["held", heldAs(desk)]),
     ["queue", words.queue],
+    ["filter", words.filter],
     ["own", isFresh ? "1" : ""],
   ],
   saved(entry, html) {
@@ -131,10 +132,9 @@ function setBusy(desk, busy) {
 }
 
 /** Which decision is the last is known only once those before it are saved, so the outbox asks when its turn has come. */
-function undo() {
-  const form = document.getElementById("undo-form");
-  const fields = () => new URLSearchParams({ decision: form.elements.decision.value }).toString();
-  outbox.add({ url: form.getAttribute("action"), body: fields, task: "undo" });
+function undo(decision) {
+  const url = document.getElementById("undo-form").getAttribute("action");
+  outbox.add({ url, body: () => new URLSearchParams({ decision: decision() }).toString(), task: "undo" });
 }
 
 /** Puts what the server sent where it belongs: desks hidden at the end, other parts in place of their namesakes. */
@@ -273,8 +273,14 @@ document.addEventListener("submit", (event) => {
     send(form, event.submitter ?? form.querySelector("[data-primary]"));
   } else if (form.id === "undo-form") {
     event.preventDefault();
-    undo();
+    undo(() => form.elements.decision.value);
+  } else if (form.matches("[data-undo]")) {
+    event.preventDefault();
+    form.closest("dialog")?.close();
+    const decision = form.elements.decision.value;
+    undo(() => decision);
   }
+  following = form.matches("[data-leads-away]");
 });
 
 // The second half of a double click would decide a task that nobody has seen.

@@ -18,6 +18,7 @@ OPEN_TO = {
     "review/": "otto lea rita",
     "review/default/": "otto lea rita",
     "review/leads/": "otto lea",
+    "review/default/filter/": "otto lea rita",
     "items/": "otto lea vic",
     "items/item-x/": "otto lea vic",
     "datasets/": "otto lea vic",

@@ -18,7 +18,23 @@ from labeling.pipeline.reopening import reopen
 from labeling.projects.access import Permission, get_project
 from labeling.review import services
 from labeling.review.claiming import MOST_AT_ONCE, claim_tasks, lease_of
+from labeling.review.filters import LONGEST_VALUE, read_filter
 from labeling.review.models import TaskKind
+
+
+class OnlyIn(serializers.Serializer[Any]):
+    """Tasks without a suggestion are never found by label or confidence."""
+
+    label = PlainText(  # type: ignore[assignment]
+        required=False, max_length=LONGEST_VALUE, help_text="The label the model gave"
+    )
+    segment = PlainText(required=False, max_length=LONGEST_VALUE)
+    model_version = PlainText(
+        required=False, max_length=LONGEST_VALUE, help_text="Name and version, as in `reader 2.1`"
+    )
+    min_confidence = serializers.FloatField(required=False, min_value=0, max_value=1)
+    max_confidence = serializers.FloatField(required=False, min_value=0, max_value=1)
+    q = PlainText(required=False, max_length=LONGEST_VALUE, help_text="Text of the id or the input")
 
 
 class ClaimIn(serializers.Serializer[Any]):
@@ -27,6 +43,7 @@ class ClaimIn(serializers.Serializer[Any]):
     task = serializers.IntegerField(
         required=False, min_value=0, max_value=2**63 - 1, help_text="Claim this task only, if it is free"
     )
+    only = OnlyIn(required=False, help_text="Claim only what fits all of this")
 
 
 class ClaimedItem(serializers.Serializer[Any]):
@@ -98,12 +115,14 @@ class ClaimView(APIView):
         actor = actor_of(request)
         project = get_project(actor, slug, Permission.REVIEW)
         wanted = checked(ClaimIn, request)
+        only = {name: str(value) for name, value in wanted.get("only", {}).items()}
         claimed = claim_tasks(
             project=project,
             by=actor,
             count=wanted["count"],
             queue=wanted.get("queue"),
             task_id=wanted.get("task"),
+            only=read_filter(project, only, at="/only"),
         )
         return Response({"tasks": [task.as_json() for task in claimed]})
 

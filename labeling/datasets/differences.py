@@ -19,6 +19,7 @@ from labeling.errors import InvalidError
 MAX_ROWS = 1_000_000
 _OPS = {name: op for op, name in manifest.OP_NAMES.items()}
 _SHOWN = {manifest.ADD: "added", manifest.CHANGE: "changed", manifest.REMOVE: "removed"}
+KINDS = tuple(_SHOWN.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,11 @@ def compare_versions(
     older: int,
     newer: int,
     *,
+    only: str | None = None,
     after: str | None = None,
     limit: int = 1_000,
 ) -> Difference:
-    """The difference from `older` to `newer`. Added and removed again is no difference."""
+    """The difference from `older` to `newer`; `only` lists one kind of change. Added and removed again is no difference."""
     if older > newer:
         raise InvalidError(
             "wrong_order", f"v{older} is newer than v{newer}; ask for the difference the other way round."
@@ -58,7 +60,11 @@ def compare_versions(
     paths = [path for path, _rows in files]
     net = list(manifest.net_changes(_read_keys(storage, paths, older, newer)))
     counts = {op: sum(1 for change in net if change.op == op) for op in manifest.ROW_OPS}
-    rest = (change for change in net if after is None or change.record_id > after)
+    rest = (
+        change
+        for change in net
+        if (after is None or change.record_id > after) and (only is None or _SHOWN[change.op] == only)
+    )
     page = list(islice(rest, limit + 1))
     return Difference(
         added=counts[manifest.ADD],

@@ -168,6 +168,15 @@ def list_item_entries(project_id: int, item_id: int) -> list[dict[str, Any]]:
     ]
 
 
+def list_record_entries(dataset: Dataset, item_id: int) -> list[DatasetEntry]:
+    """What happened to one record, the newest version first: its lines in the ledger that made or ended a row."""
+    return list(
+        DatasetEntry.objects.filter(dataset=dataset, item_id=item_id, op__in=["a", "c", "r"]).order_by(
+            "-version"
+        )
+    )
+
+
 def list_due(now: datetime) -> list[int]:
     """The datasets that something is to be published in now."""
     wanted: dict[str, Any] = {

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -11,33 +10,31 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from kombu.exceptions import OperationalError as BrokerError
 
-from labeling.datasets.differences import Difference, compare_versions
 from labeling.datasets.models import Dataset, DatasetVersion
 from labeling.datasets.queries import (
     MAIN,
     Waiting,
+    find_version_number,
     get_dataset,
     get_version,
     get_waiting,
     list_tags,
     list_versions,
 )
-from labeling.datasets.services import request_publication
-from labeling.datasets.storage import StorageError, open_storage
-from labeling.errors import LabelingError
+from labeling.datasets.services import request_publication, retry_stuck
 from labeling.projects.access import Permission
 from labeling.projects.models import Project
 from labeling.tasks import publish_dataset
+from labeling.web.dataset_changes import Comparison, compare
 from labeling.web.frame import project_frame
-from labeling.web.outputs import describe
 from labeling.web.page import is_fragment, page
 
 logger = logging.getLogger(__name__)
 
 SHOWN_VERSIONS = 30
-SHOWN_CHANGES = 50
 MIX = 4  # labels with a colour of their own; the rest shares the last
 
 
@@ -61,28 +58,6 @@ class VersionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """A record that differs, with its labels in words."""
-
-    record_id: str
-    op: str
-    before: str
-    after: str
-    split: str
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What changed between two versions."""
-
-    older: int
-    newer: int
-    difference: Difference | None
-    changes: list[Change]
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
 class DatasetPage:
     """Everything the page of a dataset shows."""
 
@@ -90,6 +65,7 @@ class DatasetPage:
     waiting: Waiting
     versions: list[VersionRow]
     legend: list[tuple[int, str]]
+    older_before: int | None
     picked: DatasetVersion | None
     comparison: Comparison | None
     address: str
@@ -97,10 +73,13 @@ class DatasetPage:
 
 @page("GET")
 def overview(request: HttpRequest, slug: str) -> HttpResponse:
-    """The timeline of `main` and one version's difference to an older one."""
+    """The timeline of `main` and one version's difference to an older one.
+
+    As a fragment: how far the publication is, and when it is done, the timeline anew.
+    """
     frame = project_frame(request, slug, Permission.READ_DATASETS, tab="datasets")
     context = _context(request, frame.project)
-    template = "dataset/list.html#state" if is_fragment(request) else "dataset/list.html"
+    template = "dataset/list.html#progress" if is_fragment(request) else "dataset/list.html"
     return render(request, template, {"frame": frame, "datasets": context})
 
 
@@ -116,18 +95,46 @@ def publish(request: HttpRequest, slug: str) -> HttpResponseBase:
         messages.info(request, _("Nothing waits: v%(number)d has everything.") % {"number": dataset.head})
     else:
         messages.success(request, _("Publishing. The version appears here when it is complete."))
-        try:
-            publish_dataset.delay_on_commit(dataset.pk)
-        except BrokerError as error:
-            logger.warning("no broker for the publication of dataset %s: %s", dataset.pk, error)
+        _ring(dataset)
     return redirect("dataset:list", slug)
+
+
+@page("POST")
+def retry(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """Let what could not be published try again, after somebody has removed the reason."""
+    frame = project_frame(request, slug, Permission.LEAD, tab="datasets")
+    dataset = get_dataset(frame.project, MAIN)
+    count = retry_stuck(dataset=dataset, by=frame.actor)
+    if count:
+        request_publication(dataset=dataset, by=frame.actor)
+        _ring(dataset)
+    messages.info(
+        request,
+        ngettext("%(count)d decision is tried again.", "%(count)d decisions are tried again.", count)
+        % {"count": count},
+    )
+    return redirect("dataset:list", slug)
+
+
+def _ring(dataset: Dataset) -> None:
+    """Tell a worker. Without a broker the publication waits in its row, and the sweep does it."""
+    try:
+        publish_dataset.delay_on_commit(dataset.pk)
+    except BrokerError as error:
+        logger.warning("no broker for the publication of dataset %s: %s", dataset.pk, error)
 
 
 def _context(request: HttpRequest, project: Project) -> DatasetPage:
     dataset = get_dataset(project, MAIN)
-    versions = list(list_versions(dataset)[:SHOWN_VERSIONS])
+    found = list_versions(dataset)
+    before = request.GET.get("before", "")
+    if before:
+        found = found.filter(number__lt=find_version_number(dataset, before) or 0)
+    shown = list(found[: SHOWN_VERSIONS + 1])
+    versions = shown[:SHOWN_VERSIONS]
     tags = list_tags(dataset, [version.number for version in versions])
-    picked = get_version(dataset, request.GET.get("version") or "latest") if versions else None
+    wanted = request.GET.get("version")
+    picked = get_version(dataset, wanted) if wanted else next(iter(versions), None)
     order = _label_order(versions)
     rows = [
         VersionRow(
@@ -141,42 +148,19 @@ def _context(request: HttpRequest, project: Project) -> DatasetPage:
         waiting=get_waiting(dataset),
         versions=rows,
         legend=_legend(order),
+        older_before=versions[-1].number if len(shown) > SHOWN_VERSIONS else None,
         picked=picked,
-        comparison=_comparison(request, project, dataset, picked) if picked else None,
+        comparison=compare(project, dataset, _older(request, dataset, picked), picked.number)
+        if picked
+        else None,
         address=request.build_absolute_uri(reverse("home")).rstrip("/") + path,
     )
 
 
-def _comparison(
-    request: HttpRequest, project: Project, dataset: Dataset, picked: DatasetVersion
-) -> Comparison:
-    """A storage that cannot be read costs this panel, not the page."""
-    older = picked.parent or 0
+def _older(request: HttpRequest, dataset: Dataset, picked: DatasetVersion) -> int:
     if request.GET.get("from"):
-        older = min(get_version(dataset, request.GET["from"]).number, picked.number)
-    try:
-        found = compare_versions(open_storage(), dataset, older, picked.number, limit=SHOWN_CHANGES)
-    except LabelingError as error:
-        return Comparison(older, picked.number, None, [], error.detail)
-    except StorageError as error:
-        logger.warning("dataset storage: %s", error)
-        return Comparison(
-            older, picked.number, None, [], _("The storage of the dataset cannot be reached now.")
-        )
-    return Comparison(older, picked.number, found, [_change(project, change) for change in found.changes], "")
-
-
-def _change(project: Project, change: dict[str, Any]) -> Change:
-    def words(output: Any) -> str:
-        return describe(project.task_type, output) if output is not None else ""
-
-    return Change(
-        change["record_id"],
-        change["op"],
-        words(change["previous_label"]),
-        words(change["label"]),
-        change["split"],
-    )
+        return min(get_version(dataset, request.GET["from"]).number, picked.number)
+    return picked.parent or 0
 
 
 def _label_order(versions: Sequence[DatasetVersion]) -> list[str]:

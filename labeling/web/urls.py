@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from labeling.web import (
     account,
+    dataset_versions,
     datasets,
     filters,
     history,
@@ -97,6 +98,13 @@ _project = [
             "dataset",
             path("", datasets.overview, name="list"),
             path("publish/", datasets.publish, name="publish"),
+            path("retry/", datasets.retry, name="retry"),
+            path("records/", dataset_versions.record, name="record"),
+            path("changes/", dataset_versions.choose_difference, name="choose-difference"),
+            path("versions/<str:reference>/", dataset_versions.version, name="version"),
+            path("versions/<str:reference>/tag/", dataset_versions.tag, name="tag"),
+            path("versions/<str:reference>/verify/", dataset_versions.verify, name="verify"),
+            path("versions/<str:older>/diff/<str:newer>/", dataset_versions.difference, name="difference"),
         ),
     ),
     path(

@@ -86,7 +86,8 @@ async function copy(event) {
   if (!button) return;
   const source = document.getElementById(button.dataset.copy);
   await navigator.clipboard.writeText(source.value ?? source.textContent);
-  const label = button.textContent;
-  button.textContent = button.dataset.copied;
-  setTimeout(() => (button.textContent = label), 1500);
+  const label = [...button.childNodes];
+  button.replaceChildren(button.dataset.copied);
+  document.getElementById("said").textContent = button.dataset.copied;
+  setTimeout(() => button.replaceChildren(...label), 1500);
 }

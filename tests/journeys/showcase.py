@@ -8,8 +8,9 @@ import struct
 import zlib
 from typing import Any
 
-from labeling.datasets.models import Dataset
-from labeling.datasets.services import publish
+from labeling.datasets.models import Dataset, DatasetEntry
+from labeling.datasets.services import publish, request_publication
+from labeling.ingestion.models import Item
 from labeling.projects.models import Project
 from labeling.trust.services import fold_deltas
 from tests.journeys.desk import send
@@ -92,6 +93,15 @@ def build(world: World) -> dict[str, str]:
     ):
         pages[name] = f"{base}{name}/"
     pages |= {"overview": base, "history": f"{base}audit/", "item": f"{base}items/dsp-0/"}
+    record = DatasetEntry.objects.filter(dataset__project__slug="dispute-reasons", op="a").first()
+    key = Item.objects.get(pk=record.item_id).key if record else ""
+    pages |= {
+        "dataset-version": f"{base}datasets/versions/2/",
+        "dataset-difference": f"{base}datasets/versions/0/diff/2/",
+        "dataset-record": f"{base}datasets/records/?id={key}",
+        "dataset-record-unknown": f"{base}datasets/records/?id=nope",
+        "dataset-empty": "/projects/invoice-lines/datasets/",
+    }
     world.make_project("invoice-lines", "fields", simulation=True)
     pages["first-steps"] = "/projects/invoice-lines/"
     for slug, task_type, schema, policy, row in _desks():
@@ -134,9 +144,11 @@ def _disputes(world: World) -> None:
             }
         )
     send(world, project, *rows)
-    for who in ("rita", "ada"):
+    dataset = Dataset.objects.get(project=project)
+    for who, note, tag in (("rita", "Before the new guideline", "train-7"), ("ada", "", None)):
         _decide_some(world, project, who, chance)
-        publish(Dataset.objects.get(project=project).pk)
+        request_publication(dataset=dataset, by=world.lea.actor, note=note, tag=tag)
+        publish(dataset.pk)
     world.api("rolf", at=project).claim(2)
 
 

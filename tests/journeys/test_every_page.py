@@ -27,8 +27,8 @@ SIZES = {1440: 900, 390: 844}
 NARROWER = {1440: [(720, 450)], 390: [(320, 640)]}
 """What is left of the window at 200 % zoom, and the narrowest that WCAG asks for (1.4.10)."""
 
-NO_PAGES = {"media", "trust:csv", "trust:svg"}
-"""Files."""
+NO_PAGES = {"media", "trust:csv", "trust:svg", "dataset:choose-difference"}
+"""Files, and what leads on to another page."""
 ELSEWHERE = {"account:sign-in", "account:sign-out", "task:detail"}
 """The sign-in is looked at signed out; tasks are looked at in their queues."""
 

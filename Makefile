@@ -16,7 +16,7 @@ endif
 # Tests and checks look at the demo's code too.
 DEV_NEEDS := $(STAMPS)/run $(STAMPS)/demo $(STAMPS)/dev $(STAMPS)/npm
 
-.PHONY: help run test test-fast check format demo schema requirements clean
+.PHONY: help run test test-fast chaos check format demo schema requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: $(DEV_NEEDS) ## all tests, on every core, with servers of their own (ARGS=
 
 test-fast: $(DEV_NEEDS) ## the tests that are not marked slow
 	@exec $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not browser" $(ARGS)
+
+chaos: $(DEV_NEEDS) ## kill, pause and cut a loaded instance and check what it promised (FAULTS=12 SEED=...)
+	@FAULTS="$(FAULTS)" SEED="$(SEED)" exec $(BIN)/python -m tests.chaos
 
 check: $(DEV_NEEDS) ## format, lint, types, import contract, templates, migration and OpenAPI drift
 	@exec $(BESIDE) $(BIN)/python tools/check.py

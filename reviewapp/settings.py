@@ -284,7 +284,7 @@ CELERY_BEAT_SCHEDULE = {
     "fold-rollups": _every(2.0, "fold_rollups"),
     "sequence-outcomes": _every(2.0, "sequence_outcomes"),
     "sweep-reviews": _every(5.0, "sweep_reviews"),
-    "publish-due": _every(10.0, "publish_due"),
+    "publish-due": _every(3.0, "publish_due"),
     "maintain-partitions": _every(3600.0, "maintain_partitions"),
     "maintain-storage": _every(3600.0, "maintain_storage"),
 }

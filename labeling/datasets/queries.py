@@ -24,17 +24,21 @@ from labeling.projects.models import LabelSchema, Project
 
 MAIN = "main"
 STALLED_AFTER = timedelta(minutes=5)
+FIRST_PAUSE = timedelta(seconds=3)
+LONGEST_OUTAGE_PAUSE = timedelta(minutes=1)
 UNFINISHED = (PublicationState.OPEN, PublicationState.QUEUED)
 LOCK_CLASS = 0x6473  # "ds": the advisory locks of publishing workers
 
 _NUMBER = re.compile(r"v?([0-9]{1,9})")
 
 # Due are: a publication that was asked for; one whose worker died (it holds no lock any more, and left no error); one that
-# failed a while ago; and datasets whose decisions have waited long enough, or are enough. Not due is what just failed.
+# failed a while ago; and datasets whose decisions have waited long enough, or are enough. Not due is what just failed: the
+# pause triples with each attempt that was the batch's fault. Full storage is not, so its attempts are not counted; there the
+# pause follows how long it has lasted, so that publishing goes on soon after there is room again.
 _LIST_DUE = """
     with state as (
         select d.id, p.publish_every_seconds, p.publish_after_decisions,
-               opened.id as open_id, opened.tried_at, opened.error,
+               opened.id as open_id, opened.tried_at, opened.error, opened.attempt, opened.opened_at,
                exists (select from labeling_publication q where q.dataset_id = d.id and q.state = 'queued') as is_queued,
                exists (
                    select from pg_locks l
@@ -47,6 +51,8 @@ _LIST_DUE = """
     where case
         when open_id is not null then
             tried_at is null or tried_at < %(now)s - %(stalled)s or (error = '' and not is_busy)
+            or (error <> '' and tried_at < %(now)s - greatest(
+                    %(pause)s * power(3, attempt), least((tried_at - opened_at) / 10, %(longest)s)))
         when is_queued then true
         when publish_every_seconds = 0 then false
         else exists (
@@ -182,6 +188,8 @@ def list_due(now: datetime) -> list[int]:
     wanted: dict[str, Any] = {
         "now": now,
         "stalled": STALLED_AFTER,
+        "pause": FIRST_PAUSE,
+        "longest": LONGEST_OUTAGE_PAUSE,
         "lock": LOCK_CLASS,
         "levels": len(CLAIM_LIMITS),
     }

@@ -19,6 +19,7 @@ from labeling.datasets.models import (
     WaitingDecision,
 )
 from labeling.datasets.queries import get_version, get_waiting, list_item_entries
+from labeling.datasets.storage import StorageError
 from labeling.decisions.models import Decision
 from labeling.errors import ConflictError, InvalidError
 from labeling.projects.models import Project
@@ -345,10 +346,30 @@ def test_due_when_a_worker_died_or_failed_a_while_ago(world):
 
     with pytest.raises(MemoryError):
         services.publish(world.dataset.pk, now=now, pause=look)
-    assert services.publish_due(now + timedelta(minutes=4)) == [], "it failed a moment ago"
+    assert services.publish_due(now + timedelta(seconds=8)) == [], "it failed a moment ago"
+    assert services.publish_due(now + timedelta(seconds=10)) == [world.dataset.pk]
+    Publication.objects.update(attempt=4)
+    assert services.publish_due(now + timedelta(minutes=4)) == [], "the pause grows with each attempt"
     assert services.publish_due(now + timedelta(minutes=6)) == [world.dataset.pk]
     Publication.objects.update(error="")
     assert services.publish_due(now) == [world.dataset.pk], "no error and no lock: its worker died"
+
+
+def test_a_full_storage_is_tried_again_soon_after_there_is_room(world):
+    """Its attempts are not counted, so the pause follows how long the storage has been full: 3 s to a minute."""
+    now = timezone.now()
+    world.decide("a", "spam")
+
+    def fill(point):
+        if point == "built":
+            raise StorageError("storage_full", "full")
+
+    with pytest.raises(StorageError):
+        services.publish(world.dataset.pk, now=now, pause=fill)
+    for lasted, pause in [(timedelta(), 3), (timedelta(minutes=2), 12), (timedelta(days=2), 60)]:
+        Publication.objects.update(opened_at=now - lasted, attempt=0)
+        assert services.publish_due(now + timedelta(seconds=pause - 1)) == []
+        assert services.publish_due(now + timedelta(seconds=pause + 1)) == [world.dataset.pk]
 
 
 def fail(world, times=5):

@@ -1,14 +1,21 @@
 """Readable copies beside the segments, for people without the API. Never read by the product, except to notice that a
-database older than its storage was restored."""
+database older than its storage was restored.
+
+Then there may be manifests of versions that this database does not know, or that it has published anew since. These stay: a
+manifest that would be replaced by one of another version with the same number first gets the name `<number>.<digest>.json`,
+and the file it names is kept for ever.
+"""
 
 import json
 import re
+from datetime import datetime
 
 from labeling.datasets.manifest import timestamp_text
 from labeling.datasets.models import Dataset, DatasetSegment, DatasetTag, DatasetVersion
 from labeling.datasets.storage import Storage
 
 _VERSION_FILE = re.compile(r"([0-9]+)\.json")
+_ASIDE_FILE = re.compile(r"[0-9]+\.[0-9a-f]{16}\.json")
 
 
 def write_version_manifest(storage: Storage, dataset: Dataset, version: DatasetVersion) -> None:
@@ -34,7 +41,17 @@ def write_version_manifest(storage: Storage, dataset: Dataset, version: DatasetV
             "rows": segment.row_count,
         },
     }
-    storage.write(f"{dataset.folder}/versions/{version.number:08}.json", _readable(content))
+    path = f"{dataset.folder}/versions/{version.number:08}.json"
+    _set_aside(storage, path, version.digest)
+    storage.write(path, _readable(content))
+
+
+def _set_aside(storage: Storage, path: str, digest: str) -> None:
+    """Keep what stands under this name if it is of another version: of a future that a restored database does not have."""
+    known = storage.read(path)
+    other = json.loads(known)["digest"] if known else digest
+    if known and other != digest:
+        storage.write(f"{path.removesuffix('.json')}.{other[:16]}.json", known)
 
 
 def write_tags_manifest(storage: Storage, dataset: Dataset) -> None:
@@ -46,9 +63,22 @@ def write_tags_manifest(storage: Storage, dataset: Dataset) -> None:
 
 def list_manifest_numbers(storage: Storage, dataset: Dataset) -> set[int]:
     """The versions that have a readable manifest."""
+    return set(list_manifests(storage, dataset))
+
+
+def list_manifests(storage: Storage, dataset: Dataset) -> dict[int, datetime]:
+    """The versions that have a readable manifest, and when it was written."""
     files = storage.list_files(f"{dataset.folder}/versions")
-    found = (_VERSION_FILE.fullmatch(file.path.rpartition("/")[2]) for file in files)
-    return {int(match[1]) for match in found if match}
+    found = ((_VERSION_FILE.fullmatch(file.path.rpartition("/")[2]), file.modified_at) for file in files)
+    return {int(match[1]): written_at for match, written_at in found if match}
+
+
+def list_files_set_aside(storage: Storage, dataset: Dataset) -> set[str]:
+    """The segments of versions that another database has published here under numbers that are taken now."""
+    files = storage.list_files(f"{dataset.folder}/versions")
+    aside = (file.path for file in files if _ASIDE_FILE.fullmatch(file.path.rpartition("/")[2]))
+    manifests = (json.loads(storage.read(path) or b"{}") for path in aside)
+    return {f"{dataset.folder}/{found['segment']['path']}" for found in manifests if found}
 
 
 def _readable(content: object) -> bytes:

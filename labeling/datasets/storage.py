@@ -139,6 +139,16 @@ class Storage:
             filesystem, base = self._open()
             return filesystem.open_input_file(f"{base}/{path}")
 
+    def read(self, path: str) -> bytes | None:
+        """A small file; none when there is no such file."""
+        with _told("read from"):
+            filesystem, base = self._open()
+            try:
+                with filesystem.open_input_file(f"{base}/{path}") as file:
+                    return bytes(file.read())
+            except FileNotFoundError:
+                return None
+
     def sha256(self, path: str) -> str:
         """The hash of a file as it is now."""
         digest = hashlib.sha256()

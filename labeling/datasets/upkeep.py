@@ -12,7 +12,13 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from labeling.datasets.manifests import list_manifest_numbers, write_tags_manifest, write_version_manifest
+from labeling.datasets.manifests import (
+    list_files_set_aside,
+    list_manifest_numbers,
+    list_manifests,
+    write_tags_manifest,
+    write_version_manifest,
+)
 from labeling.datasets.models import Dataset, DatasetSegment, DatasetVersion, Publication, PublicationState
 from labeling.datasets.segments import keep_segment, new_segment, open_segment
 from labeling.datasets.storage import Storage, StoredFile, open_storage
@@ -24,6 +30,7 @@ SMALL_BYTES = 64 * 1024 * 1024
 MERGED_BYTES = 256 * 1024 * 1024
 MANY_SEGMENTS = 50
 _DELETIONS_AT_ONCE = 200
+_CLOCKS_DIFFER = timedelta(seconds=1)  # a folder's times are whole ticks behind the database's
 
 
 @dataclass(slots=True)
@@ -54,12 +61,13 @@ def maintain_storage(now: datetime | None = None) -> Upkeep:
 
 
 def restore_manifests(storage: Storage, dataset: Dataset) -> int:
-    """Write the readable manifests that a worker died before writing; how many."""
-    there = list_manifest_numbers(storage, dataset)
+    """Write the readable manifests that a worker died before writing; how many. One that is older than its version was
+    written for another one, before this database was restored."""
+    there = list_manifests(storage, dataset)
     missing = [
         version
         for version in DatasetVersion.objects.filter(dataset=dataset).order_by("number").iterator()
-        if version.number not in there
+        if version.number not in there or there[version.number] < version.created_at - _CLOCKS_DIFFER
     ]
     for version in missing:
         write_version_manifest(storage, dataset, version)
@@ -164,6 +172,7 @@ def _delete_retired(storage: Storage, dataset: Dataset, now: datetime) -> int:
 def _delete_orphans(storage: Storage, dataset: Dataset, now: datetime) -> int:
     """Only what is old, and not of a version that a publication under way is to become: it may write that very name again."""
     known = set(DatasetSegment.objects.filter(dataset=dataset).values_list("path", flat=True))
+    known |= list_files_set_aside(storage, dataset)
     is_open = Publication.objects.filter(dataset=dataset, state=PublicationState.OPEN).exists()
     in_flight = f"{dataset.folder}/segments/{dataset.head + 1:08}-" if is_open else None
     orphans = [

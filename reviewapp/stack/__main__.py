@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import sys
-from typing import IO
 
 from reviewapp import env as environment
 from reviewapp.env import Environment, SettingError
 from reviewapp.stack import orphans, postgres, supervision, valkey
 from reviewapp.stack.home import Home, Services
+from reviewapp.stack.lock import only_instance
 from reviewapp.stack.programs import configuration, programs
 
 WRONG_SETTING = 2
@@ -32,7 +31,7 @@ def main(arguments: list[str]) -> int:
 def _run(env: Environment) -> int:
     home = Home(env.home)
     home.prepare()
-    with _only_instance(home):
+    with only_instance(home):
         ended = orphans.end(home)
         if ended:
             print(f"Ended {ended} processes that an earlier run left", flush=True)
@@ -42,23 +41,6 @@ def _run(env: Environment) -> int:
         return supervision.run(
             home, configuration(home, programs(home, env)), [sys.executable, "-m", "reviewapp.stack.prepare"]
         )
-
-
-def _only_instance(home: Home) -> IO[str]:
-    """Hold the home's lock. The kernel lets go of it when this process ends, however it ends."""
-    lock = home.lock.open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.seek(0)
-        holder = lock.read().strip() or "another process"
-        raise SettingError(
-            f"REVIEWAPP_HOME: {home.path} is in use by a running instance (process {holder}); stop it or choose another."
-        ) from error
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock
 
 
 def _refuse_busy_port(env: Environment) -> None:

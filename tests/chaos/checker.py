@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from tests.chaos.facts import Facts
@@ -213,7 +214,7 @@ def _check_holders(
         by_task[hold.task].append(hold)
     for task, own in by_task.items():
         own.sort(key=lambda hold: hold.since)
-        for first, second in zip(own, own[1:], strict=False):
+        for first, second in pairwise(own):
             # Asked for and answered within the time of the first one, by the most advanced clock there was.
             if (
                 second.asked > first.since

@@ -33,7 +33,7 @@ def open_backup(path: Path) -> tuple[Archive, Backup]:
         more = f" ({len(damage) - 1} more files are damaged)" if len(damage) > 1 else ""
         raise ConflictError("backup_damaged", f"{damage[0]}{more}")
     programs.read_through(archive.dump)
-    _refuse_newer(backup)
+    refuse_newer(backup)
     return archive, backup
 
 
@@ -84,7 +84,8 @@ def _after_care(storage: Storage) -> Iterator[str]:
             )
 
 
-def _refuse_newer(backup: Backup) -> None:
+def refuse_newer(backup: Backup) -> None:
+    """ConflictError when the backup has migrations that this version of the product does not know."""
     known = MigrationLoader(None, ignore_no_migrations=True).disk_migrations or {}
     unknown = [
         f"{app}.{name}"

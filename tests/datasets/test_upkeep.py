@@ -168,6 +168,8 @@ def test_claims_use_the_index_of_a_table_that_was_empty_when_analysed(live_world
 @pytest.mark.slow
 def test_probes_use_the_index_of_a_large_ledger_without_statistics(world):
     """Gotcha 2: a planner without statistics once scanned the whole ledger for each publication."""
+    due = {"now": timezone.now(), "lock": 1, "levels": 4}
+    due |= dict.fromkeys(("stalled", "pause", "longest"), timedelta())
     with connection.cursor() as cursor:
         cursor.execute(
             "insert into labeling_datasetentry (id, dataset_id, decision_id, item_id, version, op, removes, split)"
@@ -181,7 +183,7 @@ def test_probes_use_the_index_of_a_large_ledger_without_statistics(world):
             (batches._READ_OFFERS, [publication.pk]),
             (batches._READ_PAYLOADS, [[1, 2, 3], [4, None, 6]]),
             (services._OFFER_REMOVAL, {"decision": 1, "project": world.project.pk, "item": 1}),
-            (queries._LIST_DUE, {"now": timezone.now(), "stalled": timedelta(), "lock": 1, "levels": 4}),
+            (queries._LIST_DUE, due),
         ):
             cursor.execute(f"explain {statement}", values)
             plan = "\n".join(row[0] for row in cursor.fetchall())

@@ -41,9 +41,13 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
 
 
 def test_nothing_stays_of_a_backup_that_failed(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), new_archive(tmp_path / "kept") as archive:
-        archive.dump.write_bytes(b"half")
-        raise ZeroDivisionError
+    def fail() -> None:
+        with new_archive(tmp_path / "kept") as archive:
+            archive.dump.write_bytes(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -82,7 +86,7 @@ def test_a_folder_that_is_no_backup(text: str | None, error: type[LabelingError]
 
 def test_a_dump_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
     make(tmp_path / "kept")
-    with pytest.raises(ConflictError, match="pg_restore failed: .*error"):
+    with pytest.raises(ConflictError, match=r"pg_restore failed: .*error"):
         restoring.open_backup(tmp_path / "kept")
 
 
@@ -90,7 +94,5 @@ def test_a_backup_of_a_newer_product_is_refused(tmp_path: Path) -> None:
     backup = replace(make(tmp_path / "kept"), migrations={"labeling": ["0001_initial", "9999_tomorrow"]})
     record = tmp_path / "kept" / "backup.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), "migrations": backup.migrations}))
-    with pytest.raises(
-        ConflictError, match="newer version of the product, which has the migration labeling.9999"
-    ):
+    with pytest.raises(ConflictError, match="which has the migration labeling"):
         restoring.refuse_newer(Archive(tmp_path / "kept").read())

@@ -143,10 +143,12 @@ class Run:
 
 
 @contextmanager
-def load_on(instance: Instance, control: Control, folder: Path, *, slug: str, seed: int) -> Iterator[Run]:
-    """A project with clients at work; they end with the block."""
+def load_on(
+    instance: Instance, control: Control, folder: Path, *, slug: str, seed: int, again: bool = False
+) -> Iterator[Run]:
+    """A project with clients at work; they end with the block. `again` is for a project that is there already."""
     credentials = read_credentials(instance.home.credentials)
-    notes = folder / f"histories-{slug}"
+    notes = folder / f"histories-{slug}-{seed}"
     notes.mkdir()
     drivers: list[subprocess.Popen[bytes]] = []
     with httpx.Client(
@@ -155,10 +157,12 @@ def load_on(instance: Instance, control: Control, folder: Path, *, slug: str, se
         timeout=60,
         trust_env=False,
     ) as http:
-        keys = _make_project(http, slug)
+        if not again:
+            _make_project(http, slug)
+        keys = _make_keys(http, slug)
         control.say(phase="load", clock=0, broken=[])
         groups = (
-            [("post", f"poster{n}", credentials.api_key) for n in range(1, POSTERS + 1)],
+            [("post", f"poster{n}-{seed}", credentials.api_key) for n in range(1, POSTERS + 1)],
             [("review", who, key) for who, key in keys.items()],
             [
                 ("publish", "publisher", credentials.api_key),
@@ -197,24 +201,24 @@ def _start_driver(orders: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _make_project(http: httpx.Client, slug: str) -> dict[str, str]:
-    """The project and its reviewers; a key for each."""
+def _make_project(http: httpx.Client, slug: str) -> None:
+    body = {"slug": slug, "name": slug, "task_type": "classification", "policy": POLICY}
+    _post(http, "/projects/", {**body, "label_schema": {"labels": ["a", "b", "c"]}})
 
-    def post(path: str, body: dict[str, Any]) -> Any:
-        return http.post(path, json=body).raise_for_status().json()
 
-    labels = {"labels": ["a", "b", "c"]}
-    post(
-        "/projects/",
-        {"slug": slug, "name": slug, "task_type": "classification", "label_schema": labels, "policy": POLICY},
-    )
+def _make_keys(http: httpx.Client, slug: str) -> dict[str, str]:
+    """A key for each reviewer, who becomes a member."""
     keys = {}
     for number in range(1, REVIEWERS + 1):
         who = f"{slug}-reviewer{number}"
-        post(f"/projects/{slug}/members/", {"username": who, "role": "reviewer"})
-        made = post("/keys/", {"name": who, "scopes": ["review"], "project": slug, "member": who})
-        keys[who] = made["key"]
+        _post(http, f"/projects/{slug}/members/", {"username": who, "role": "reviewer"})
+        wanted = {"name": who, "scopes": ["review"], "project": slug, "member": who}
+        keys[who] = _post(http, "/keys/", wanted)["key"]
     return keys
+
+
+def _post(http: httpx.Client, path: str, body: dict[str, Any]) -> Any:
+    return http.post(path, json=body).raise_for_status().json()
 
 
 def run(kinds: Sequence[str], seed: int, tell: Any = lambda _text: None) -> Report:

@@ -130,6 +130,9 @@ class Outcome(models.Model):
     decided_at = models.DateTimeField(db_default=Now())
     revision = models.PositiveIntegerField()
 
+    class Meta:
+        indexes = [models.Index(fields=["item_id"], name="outcome_by_item")]
+
     def __str__(self) -> str:
         return f"outcome {self.pk} of item {self.item_id}"
 

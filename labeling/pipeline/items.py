@@ -1,92 +1,23 @@
-"""Reading across stages: a list of predictions, and the whole story of an item."""
+"""The whole story of an item, read across the stages."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from django.db import connection
-
-from labeling.datasets.models import DatasetEntry, EntryOp
+from labeling.datasets.models import Dataset, DatasetEntry, EntryOp
 from labeling.decisions.diffing import core_output
-from labeling.decisions.models import AcceptedLabel, Decision, Verdict
-from labeling.errors import NotFoundError, invalid
+from labeling.decisions.models import AcceptedLabel, Decision, Origin, Outcome
+from labeling.errors import NotFoundError
+from labeling.history.models import HistoryEvent
 from labeling.ingestion.candidates import key_hash_of
 from labeling.ingestion.models import Item, ItemKey, ModelVersion, Prediction, PredictionKey, Route
 from labeling.projects.models import Project
-
-_MOST_SCANNED = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class PredictionPage:
-    """Rows, and the id to go on before; none at the end."""
-
-    rows: list[dict[str, Any]]
-    next_before: int | None
-
-
-# Walks the newest predictions of each route by the index (project, route, id) and merges them. Filters that have no index
-# look at a bounded number of rows; a page may then be short although more follow.
-_LIST = """
-with scanned as (
-    select p.* from unnest(%(routes)s::text[]) as wanted(route)
-    cross join lateral (
-        select * from labeling_prediction p
-        where p.project_id = %(project)s and p.route = wanted.route and p.id < %(before)s
-        order by p.id desc limit %(scan)s
-    ) p
-    order by p.id desc limit %(scan)s
-), page as (
-    select scanned.id, scanned.item_id, scanned.route, scanned.reason, scanned.confidence, scanned.output,
-           scanned.segment, scanned.received_at, version.name, version.version, item.key, decided.verdict
-    from scanned
-    join labeling_modelversion version on version.id = scanned.model_version_id
-    left join labeling_item item on item.id = scanned.item_id
-    left join lateral (
-        select d.verdict from labeling_decision d
-        left join labeling_withdrawal w on w.decision_id = d.id
-        where d.item_id = scanned.item_id and w.id is null order by d.id desc limit 1
-    ) decided on true
-    where (%(segment)s::text is null or scanned.segment = %(segment)s)
-      and (%(model)s::text is null or version.name = %(model)s)
-      and (%(verdict)s::text is null or decided.verdict = %(verdict)s)
-      and (%(q)s::text is null or strpos(lower(item.key), %(q)s) > 0 or strpos(lower(item.input::text), %(q)s) > 0)
-    order by scanned.id desc limit %(limit)s
-)
-select page.*, (select count(*) from scanned), (select min(id) from scanned) from page order by page.id desc
-"""
-
-
-def list_predictions(
-    project: Project, *, filters: dict[str, str], before: int | None, limit: int
-) -> PredictionPage:
-    """Predictions, newest first, before an id. Filters: route, segment, model, verdict, q (text of id or input)."""
-    _check_filters(filters)
-    scan = limit + 1 if set(filters) <= {"route"} else _MOST_SCANNED
-    values = {
-        "project": project.pk,
-        "routes": [filters["route"]] if "route" in filters else Route.values,
-        "before": before if before is not None else 2**62,
-        "scan": scan,
-        "limit": limit,
-        **{name: filters.get(name) for name in ("segment", "model", "verdict")},
-        "q": filters["q"].lower() if "q" in filters else None,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_LIST, values)
-        found = cursor.fetchall()
-        if not found:
-            return PredictionPage([], _next_scan(values))
-    rows = [_line(project.task_type, row) for row in found]
-    scanned, oldest_scanned = found[0][-2:]
-    if len(rows) == limit:
-        return PredictionPage(
-            rows, rows[-1]["prediction_id"] if scanned > limit or scan > limit + 1 else None
-        )
-    return PredictionPage(rows, oldest_scanned if scanned == scan else None)
+from labeling.review.models import Exclusion, ReviewTask
+from labeling.routing.models import PolicyPeriod
 
 
 def get_item_story(project: Project, key: str) -> dict[str, Any]:
-    """An item by its client id: predictions with routes and reasons, decisions, label that counts, dataset versions."""
+    """An item by its client id, with everything that happened to it: predictions with their routes and what was in force,
+    tasks, decisions and undos, outcomes, the label that counts, dataset versions."""
     known = (
         ItemKey.objects.filter(key_hash=key_hash_of(project.pk, key)).first() if "\x00" not in key else None
     )
@@ -94,7 +25,8 @@ def get_item_story(project: Project, key: str) -> dict[str, Any]:
         raise NotFoundError("not_found", "There is no item with this id.")
     item = Item.objects.filter(pk=known.item_id).first()
     further = PredictionKey.objects.filter(item_id=known.item_id).values_list("prediction_id", flat=True)
-    predictions = Prediction.objects.filter(pk__in=[known.item_id, *further]).order_by("id")
+    predictions = list(Prediction.objects.filter(pk__in=[known.item_id, *further]).order_by("id"))
+    periods = PolicyPeriod.objects.in_bulk({p.period_id for p in predictions})
     versions = ModelVersion.objects.in_bulk({p.model_version_id for p in predictions})
     decisions = (
         Decision.objects.filter(item_id=known.item_id)
@@ -107,53 +39,21 @@ def get_item_story(project: Project, key: str) -> dict[str, Any]:
         "item_id": known.item_id,
         "input": item.input if item else None,
         "received_at": item.received_at if item else None,
-        "predictions": [_prediction(project.task_type, p, versions[p.model_version_id]) for p in predictions],
+        "predictions": [
+            _prediction(project.task_type, p, versions[p.model_version_id], periods.get(p.period_id))
+            for p in predictions
+        ],
+        "tasks": _tasks(known.item_id),
         "decisions": [_decision(decision) for decision in decisions],
         "accepted_label": _label(project.task_type, label, predictions),
-        "dataset_versions": _dataset_versions(known.item_id),
+        "outcomes": _outcomes(project.task_type, known.item_id, predictions),
+        "dataset_versions": _dataset_versions(project, known.item_id),
     }
 
 
-def _check_filters(filters: dict[str, str]) -> None:
-    for name, allowed in (("route", Route.values), ("verdict", Verdict.values)):
-        if name in filters and filters[name] not in allowed:
-            raise invalid(f"/{name}", "invalid", f"{name} is one of {', '.join(allowed)}")
-    for name, value in filters.items():
-        if "\x00" in value or len(value) > 1_000:
-            raise invalid(f"/{name}", "invalid", f"{name} has at most 1000 characters and no U+0000")
-
-
-def _next_scan(values: dict[str, Any]) -> int | None:
-    """Where to go on when nothing matched among the rows looked at."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            select id from labeling_prediction where project_id = %(project)s and route = any(%(routes)s)
-              and id < %(before)s order by id desc offset %(scan)s - 1 limit 1
-            """,
-            values,
-        )
-        found = cursor.fetchone()
-    return found[0] if found else None
-
-
-def _line(task_type: str, row: tuple[Any, ...]) -> dict[str, Any]:
-    return {
-        "prediction_id": row[0],
-        "route": row[2],
-        "reason": row[3],
-        "confidence": row[4],
-        "prediction": core_output(task_type, row[5]),
-        "segment": row[6],
-        "received_at": row[7],
-        "model": row[8],
-        "model_version": row[9],
-        "id": row[10],
-        "verdict": row[11],
-    }
-
-
-def _prediction(task_type: str, p: Prediction, version: ModelVersion) -> dict[str, Any]:
+def _prediction(
+    task_type: str, p: Prediction, version: ModelVersion, period: PolicyPeriod | None
+) -> dict[str, Any]:
     return {
         "prediction_id": p.pk,
         "model": version.name,
@@ -168,8 +68,78 @@ def _prediction(task_type: str, p: Prediction, version: ModelVersion) -> dict[st
         "reason": p.reason,
         "policy_version": p.policy_number,
         "policy_period": p.period_id,
+        "in_force": period
+        and {
+            "high": period.high,
+            "low": period.low,
+            "audit_rate": period.audit_rate,
+            "level": period.level,
+            "epoch": period.epoch,
+            "since": period.started_at,
+            "reason": period.reason,
+        },
         "served": core_output(task_type, p.output) if p.route == Route.AUTO else p.final_output,
     }
+
+
+def _tasks(item_id: int) -> list[dict[str, Any]]:
+    """Each task with who holds it and who passed it on. What a task is for is told to nobody who may still meet it."""
+    tasks = list(
+        ReviewTask.objects.filter(item_id=item_id).select_related("queue", "claimed_by").order_by("id")
+    )
+    events = HistoryEvent.objects.filter(subject__in=[f"task:{task.pk}" for task in tasks])
+    told: dict[str, list[HistoryEvent]] = {}
+    for event in events.select_related("by").order_by("id"):
+        told.setdefault(event.subject, []).append(event)
+    skips: dict[int, list[Exclusion]] = {}
+    barred = Exclusion.objects.filter(task__in=tasks, until__isnull=False)
+    for skip in barred.select_related("user").order_by("id"):
+        skips.setdefault(skip.task_id, []).append(skip)
+    return [
+        {
+            "task": task.pk,
+            "queue": task.queue.slug,
+            "kind": task.kind,
+            "state": task.state,
+            "created_at": task.created_at,
+            "due_at": task.due_at,
+            "claimed_by": task.claimed_by.get_username() if task.claimed_by else None,
+            "claimed_at": task.claimed_at,
+            "lease_expires_at": task.lease_expires_at,
+            "skipped": [
+                {"by": skip.user.get_username(), "at": skip.created_at, "reason": skip.reason}
+                for skip in skips.get(task.pk, [])
+            ],
+            "events": [
+                {"action": event.action, "by": event.by.get_username() if event.by else None, "at": event.at}
+                for event in told.get(f"task:{task.pk}", [])
+            ],
+        }
+        for task in tasks
+    ]
+
+
+def _outcomes(task_type: str, item_id: int, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
+    """What was served for the item, in order; the first is no row of its own where the route was final at once."""
+    found = []
+    for p in predictions[:1]:
+        if p.route == Route.AUTO or p.final_output is not None:
+            output = core_output(task_type, p.output) if p.route == Route.AUTO else p.final_output
+            origin = Origin.AUTO if p.route == Route.AUTO else Origin.FALLBACK
+            found.append({"revision": 1, "output": output, "origin": origin, "decided_at": p.received_at})
+    for outcome in Outcome.objects.filter(item_id=item_id).order_by("revision", "id"):
+        output = core_output(task_type, outcome.output) if outcome.output is not None else None
+        found.append(
+            {
+                "revision": outcome.revision,
+                "output": output,
+                "origin": outcome.origin,
+                "verdict": outcome.verdict,
+                "decision": outcome.decision_id,
+                "decided_at": outcome.decided_at,
+            }
+        )
+    return found
 
 
 def _decision(decision: Decision) -> dict[str, Any]:
@@ -185,6 +155,8 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "decided_at": decision.decided_at,
         "supersedes": decision.supersedes_id,
         "undone_at": withdrawal.at if withdrawal else None,
+        "undone_by": withdrawal.by.get_username() if withdrawal else None,
+        "undone_because": withdrawal.reason if withdrawal else "",
     }
 
 
@@ -206,9 +178,14 @@ def _label(task_type: str, label: AcceptedLabel | None, predictions: Any) -> dic
     return {"output": output, "origin": origin, "revision": 1, "decision": None}
 
 
-def _dataset_versions(item_id: int) -> list[dict[str, Any]]:
+def _dataset_versions(project: Project, item_id: int) -> list[dict[str, Any]]:
+    datasets = Dataset.objects.filter(project=project).values_list(
+        "pk", flat=True
+    )  # the index begins with the dataset
     entries = (
-        DatasetEntry.objects.filter(item_id=item_id, op__in=[EntryOp.ADD, EntryOp.CHANGE, EntryOp.REMOVE])
+        DatasetEntry.objects.filter(
+            dataset__in=list(datasets), item_id=item_id, op__in=[EntryOp.ADD, EntryOp.CHANGE, EntryOp.REMOVE]
+        )
         .order_by("version")
         .values("dataset__slug", "version", "op", "decision_id")
     )

@@ -3,17 +3,22 @@
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 
+from labeling.errors import InvalidError
 from labeling.history.models import HistoryEvent
+from labeling.history.queries import FILTERS, KINDS, list_events
 from labeling.projects.access import Permission
 from labeling.projects.models import Project
 from labeling.web.frame import project_frame
 from labeling.web.page import is_fragment, page
 
 PAGE_SIZE = 50
+_MOST_PEOPLE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +27,11 @@ class HistoryPage:
 
     events: list[HistoryEvent]
     next_before: int | None
-    actions: list[str]
-    action: str
-    who: str
+    kinds: list[tuple[str, str]]
+    people: list[str]
+    filters: dict[str, str]
+    query: str
+    problem: str
 
 
 @page("GET")
@@ -33,27 +40,55 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     frame = project_frame(request, slug, Permission.LEAD, tab="audit")
     context = _history(frame.project, request.GET)
     template = "project/history.html#rows" if is_fragment(request) else "project/history.html"
-    return render(request, template, {"frame": frame, "history": context})
+    status = 422 if context.problem else 200
+    return render(request, template, {"frame": frame, "history": context}, status=status)
 
 
 def _history(project: Project, wanted: Any) -> HistoryPage:
-    events = HistoryEvent.objects.filter(project=project).select_related("by", "key").order_by("-pk")
-    action, who = wanted.get("action", ""), wanted.get("who", "")
-    actions = sorted(
-        set(HistoryEvent.objects.filter(project=project).values_list("action", flat=True).distinct())
-    )
-    if action in actions:
-        events = events.filter(action=action)
-    if who and "\x00" not in who:
-        events = events.filter(by__username=who)
-    before = wanted.get("before", "")
-    if before.isdecimal() and before.isascii() and len(before) <= 18:
-        events = events.filter(pk__lt=int(before))
-    found = list(events[: PAGE_SIZE + 1])
+    filters = {name: wanted[name].strip() for name in FILTERS if wanted.get(name, "").strip()}
+    try:
+        rows = list_events(project.pk, filters=filters, before=_before(wanted), zone=project.time_zone)
+        found, problem = list(rows[: PAGE_SIZE + 1]), ""
+    except InvalidError as error:
+        found, problem = [], error.detail
     page_of = found[:PAGE_SIZE]
     for event in page_of:
         event.told = tell(event.details)  # type: ignore[attr-defined]
-    return HistoryPage(page_of, page_of[-1].pk if len(found) > PAGE_SIZE else None, actions, action, who)
+    members = project.memberships.order_by("user__username").values_list("user__username", flat=True)
+    return HistoryPage(
+        events=page_of,
+        next_before=page_of[-1].pk if len(found) > PAGE_SIZE else None,
+        kinds=[(kind, kind_name(kind)) for kind in KINDS],
+        people=list(members[:_MOST_PEOPLE]),
+        filters=filters,
+        query=urlencode(filters),
+        problem=problem,
+    )
+
+
+def kind_name(kind: str) -> str:
+    """A kind of change in the words of the interface."""
+    return {
+        "project": _("project"),
+        "policy": _("policy"),
+        "autonomy": _("autonomy"),
+        "member": _("members"),
+        "invitation": _("invitations"),
+        "user": _("accounts"),
+        "password": _("passwords"),
+        "sessions": _("sessions"),
+        "key": _("keys"),
+        "queue": _("queues"),
+        "task": _("tasks"),
+        "claim": _("claims"),
+        "dataset": _("datasets"),
+        "publication": _("publications"),
+    }.get(kind, kind)
+
+
+def _before(wanted: Any) -> int | None:
+    before = wanted.get("before", "")
+    return int(before) if before.isdecimal() and before.isascii() and len(before) <= 18 else None
 
 
 def tell(details: dict[str, Any]) -> str:

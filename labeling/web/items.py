@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -9,11 +10,13 @@ from django.utils.translation import gettext as _
 
 from labeling.decisions.diffing import core_output
 from labeling.decisions.models import Verdict
-from labeling.errors import NotFoundError, invalid
+from labeling.errors import InvalidError, NotFoundError, invalid
 from labeling.ingestion.models import Item, ModelVersion, Prediction, Route
-from labeling.pipeline.items import get_item_story, list_predictions
+from labeling.pipeline.items import get_item_story
+from labeling.pipeline.search import FILTERS, PredictionPage, list_predictions
 from labeling.projects.access import Permission
 from labeling.projects.models import Project
+from labeling.projects.queries import get_output_schema
 from labeling.web.frame import project_frame
 from labeling.web.inputs import Block, show_input
 from labeling.web.media import MediaLinks
@@ -21,19 +24,24 @@ from labeling.web.outputs import describe
 from labeling.web.page import is_fragment, page
 
 PAGE_SIZE = 50
-FILTERS = ("route", "verdict", "segment", "model", "q")
+_MOST_CHOICES = 500
+_INDEXED = {"route", "id", "from", "to"}
 
 
 @dataclass(frozen=True, slots=True)
 class ItemList:
-    """A page of predictions and the filters that led to it."""
+    """A page of predictions and the filters that led to it. `bounded`: it looked at a part only, and says how far."""
 
-    rows: list[dict[str, Any]]
-    next_before: int | None
+    found: PredictionPage
     filters: dict[str, str]
+    query: str
+    bounded: bool
     models: list[str]
+    versions: list[str]
+    labels: list[str]
     routes: list[tuple[str, str]]
     verdicts: list[tuple[str, str]]
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +61,28 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     frame = project_frame(request, slug, Permission.READ_ITEMS, tab="items")
     project = frame.project
     filters = {name: request.GET[name].strip() for name in FILTERS if request.GET.get(name, "").strip()}
-    found = list_predictions(project, filters=filters, before=_before(request), limit=PAGE_SIZE)
+    problem = ""
+    try:
+        found = list_predictions(project, filters=filters, before=_before(request), limit=PAGE_SIZE)
+    except InvalidError as error:
+        found, problem = PredictionPage([], None, 0, None), error.detail
     for row in found.rows:
         row["text"] = describe(project.task_type, row["prediction"])
+    names = ModelVersion.objects.filter(project=project).values_list("name", "version")[:_MOST_CHOICES]
     context = ItemList(
-        rows=found.rows,
-        next_before=found.next_before,
+        found=found,
         filters=filters,
-        models=sorted(set(ModelVersion.objects.filter(project=project).values_list("name", flat=True))),
+        query=urlencode(filters),
+        bounded=not set(filters) <= _INDEXED,
+        models=sorted({name for name, _version in names}),
+        versions=sorted({version for _name, version in names if version}),
+        labels=sorted(get_output_schema(project).labels)[:_MOST_CHOICES],
         routes=[(value, route_name(value)) for value in Route.values],
         verdicts=[(value, _(value)) for value in Verdict.values],
+        problem=problem,
     )
     template = "item/list.html#rows" if is_fragment(request) else "item/list.html"
-    return render(request, template, {"frame": frame, "items": context})
+    return render(request, template, {"frame": frame, "items": context}, status=422 if problem else 200)
 
 
 @page("GET")
@@ -109,6 +126,8 @@ def _told(project: Project, story: dict[str, Any]) -> dict[str, Any]:
         prediction["route_name"] = route_name(prediction["route"])
     for decision in story["decisions"]:
         decision["text"] = describe(task_type, decision["output"]) if decision["output"] is not None else ""
+    for outcome in story["outcomes"]:
+        outcome["text"] = describe(task_type, outcome["output"]) if outcome["output"] is not None else ""
     return story
 
 

@@ -407,6 +407,8 @@ def mixed(otto: Api, rita: Api) -> Api:
                 confidence=[0.99, 0.8, 0.1][number % 3],
                 segment=["Basel", "Bern"][number % 2],
                 model=["reader", "scanner"][number // 5],
+                model_version="12"[number % 2],
+                prediction={"label": "ab"[number % 2]},
                 input={"text": f"Letter Number {number} 100%"},
             )
         ).expect(201)
@@ -421,7 +423,7 @@ def ids(api: Api, query: str = "") -> list[str]:
     found, url = [], api.below(f"predictions/{query}")
     for _ in range(50):
         page = api.get(url).expect(200)
-        assert set(page) == {"results", "next", "previous"}
+        assert set(page) == {"results", "next", "previous", "looked_at", "looked_back_to"}
         found += [line["id"] for line in page["results"]]
         if page["next"] is None:
             return found
@@ -448,6 +450,15 @@ FILTERS = [
     ("?q=R4", "r4"),
     ("?q=100%25", "f8 r7 a6 f5 r4 a3 f2 r1 a0"),
     ("?q=1_0", ""),
+    ("?model_version=2&route=auto", "a3"),
+    ("?label=b", "r7 f5 a3 r1"),
+    ("?label=b&verdict=corrected", ""),
+    ("?id=r4", "r4"),
+    ("?id=r4&route=auto", ""),
+    ("?id=R4", ""),
+    ("?from=2025-01-01&to=2100-01-01", "f8 r7 a6 f5 r4 a3 f2 r1 a0"),
+    ("?from=2100-01-01", ""),
+    ("?to=2025-01-01&q=letter", ""),
     ("?route=", "f8 r7 a6 f5 r4 a3 f2 r1 a0"),
 ]
 
@@ -483,7 +494,8 @@ def test_a_search_that_looks_at_few_rows_at_a_time_finds_them_all(
         assert whole
         for scanned in (1, 2, 5):
             with monkeypatch.context() as patch:
-                patch.setattr("labeling.pipeline.items._MOST_SCANNED", scanned)
+                patch.setattr("labeling.pipeline.search._MOST_SCANNED", scanned)
+                patch.setattr("labeling.pipeline.search._MOST_READ", scanned)
                 assert ids(mixed, query) == whole, (query, scanned)
 
 
@@ -543,6 +555,11 @@ WRONG_QUERIES = [
     ("predictions/?cursor=W3RydWUsMV0=", "/cursor"),  # [true,1]
     ("predictions/?cursor=W2ZhbHNlLDFlNDAwXQ==", "/cursor"),  # [false,1e400]
     ("predictions/?q=%00", "/q"),
+    ("predictions/?from=yesterday", "/from"),
+    ("predictions/?to=2026-02-30", "/to"),
+    ("predictions/?to=9999-12-31", "/to"),
+    ("predictions/?id=%00", "/id"),
+    ("predictions/?label=%00", "/label"),
     ("predictions/?segment=%00", "/segment"),
     ("predictions/?q=" + "x" * 1_001, "/q"),
     ("outcomes/?after=-1", "/after"),

@@ -466,10 +466,13 @@ class TestHistory:
         text = words_of(otto.get(PROJECT + "audit/"))
         assert text.index("member.set") < text.index("project.created")
         assert "– → viewer" in text
-        only = words_of(otto.get(PROJECT + "audit/?action=member.set&who=otto"))
+        only = words_of(otto.get(PROJECT + "audit/?kind=member&who=otto"))
         assert "user:nora" in only
         assert "project:letters" not in only
         assert "No such event" in words_of(otto.get(PROJECT + "audit/?who=nobody"))
+        wrong = otto.get(PROJECT + "audit/?from=yesterday")
+        assert wrong.status_code == 422
+        assert "from is a day such as 2026-11-20" in words_of(wrong)
         HistoryEvent.objects.bulk_create(
             HistoryEvent(project=project, action="filler", subject=f"n:{n}") for n in range(60)
         )
@@ -485,6 +488,9 @@ class TestItems:
         decide_some(world)
         vic = as_("vic")
         assert "l-auto" in words_of(vic.get(PROJECT + "items/"))
+        further = words_of(vic.get(PROJECT + "items/?q=nothing+like+it"))
+        assert "No prediction fits" in further
+        assert vic.get(PROJECT + "items/?to=tomorrow").status_code == 422
         only = words_of(vic.get(PROJECT + "items/?route=auto"))
         assert "l-auto" in only
         assert "l-fall" not in only

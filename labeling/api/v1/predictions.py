@@ -27,7 +27,7 @@ from rest_framework.views import APIView
 from labeling.api.authentication import actor_of, bearer_of
 from labeling.api.bodies import NDJSON_TYPE, BodyError, read_body
 from labeling.api.doors import Doorway
-from labeling.api.pages import link, page_schema, page_size, read_cursor
+from labeling.api.pages import link, page_size, read_cursor
 from labeling.api.problems import field_errors, problem_of, problem_response
 from labeling.api.v1.fields import JsonField
 from labeling.decisions.outcomes import read_outcomes
@@ -41,8 +41,9 @@ from labeling.ingestion.decoding import (
     starts_as_array,
 )
 from labeling.pipeline.accepting import accept_one, accept_predictions
-from labeling.pipeline.items import get_item_story, list_predictions
+from labeling.pipeline.items import get_item_story
 from labeling.pipeline.placing import Accepted
+from labeling.pipeline.search import FILTERS, list_predictions
 from labeling.projects.access import Permission, get_project
 
 MOST_ROWS = 5_000
@@ -136,7 +137,14 @@ def _query(name: str, kind: Any = OpenApiTypes.STR, description: str = "") -> Op
     return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=description)
 
 
-_FILTERS = ("route", "segment", "model", "verdict", "q")
+_FILTERS_SAY = {
+    "verdict": "The one that stands",
+    "label": "What the model says",
+    "id": "The client's id of an item",
+    "q": "A text in the item's id or its input, without case",
+    "from": "First day of arrival, in the project's time zone",
+    "to": "Last day of arrival",
+}
 
 
 class PredictionsView(APIView):
@@ -150,21 +158,38 @@ class PredictionsView(APIView):
 
     @extend_schema(
         operation_id="list_predictions",
-        parameters=[_query(name) for name in _FILTERS]
+        parameters=[_query(name, description=_FILTERS_SAY.get(name, "")) for name in FILTERS]
         + [_query("limit", OpenApiTypes.INT), _query("cursor")],
-        responses=page_schema("PredictionPage", PredictionLine),
-        description="Newest first. With `q` a page may be short or empty although more follow: go on with `next`.",
+        responses=inline_serializer(
+            "PredictionPage",
+            {
+                "results": PredictionLine(many=True),
+                "next": serializers.URLField(allow_null=True),
+                "previous": serializers.URLField(allow_null=True),
+                "looked_at": serializers.IntegerField(),
+                "looked_back_to": serializers.DateTimeField(allow_null=True),
+            },
+        ),
+        description="Newest first. Only `route`, `id`, `from` and `to` have an index. With any other filter a page looks at a "
+        "bounded number of predictions (`looked_at`, as far as `looked_back_to`), so it may be short or empty although more "
+        "follow: look further with `next`. `q` passes over inputs of more than 4 MB.",
     )
     def get(self, request: Request, slug: str) -> Response:
         project = get_project(actor_of(request), slug, Permission.READ_ITEMS)
-        filters = {name: request.query_params[name] for name in _FILTERS if request.query_params.get(name)}
+        filters = {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)}
         backwards, at = read_cursor(request)
         if backwards or not isinstance(at, int | None):
             raise invalid("/cursor", "invalid", "this is not a cursor that was given out")
         page = list_predictions(project, filters=filters, before=at, limit=page_size(request))
         following = link(request, page.next_before) if page.next_before else None
         return Response(
-            {"results": PredictionLine(page.rows, many=True).data, "next": following, "previous": None}
+            {
+                "results": PredictionLine(page.rows, many=True).data,
+                "next": following,
+                "previous": None,
+                "looked_at": page.looked_at,
+                "looked_back_to": page.back_to,
+            }
         )
 
     @extend_schema(

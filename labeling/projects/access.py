@@ -62,6 +62,12 @@ def require(actor: Actor, project_id: int, permission: Permission) -> None:
         raise NotAllowedError("role_missing", f"The role {role} may not do this in this project.")
 
 
+def require_figures_of(actor: Actor, project_id: int, username: str | None) -> None:
+    """Refuse unless the actor may read this person's figures (None: everybody's): leads may, and everybody their own."""
+    if username is None or username != actor.username:
+        require(actor, project_id, Permission.LEAD)
+
+
 def may(actor: Actor, project_id: int, permission: Permission) -> bool:
     """Whether `require` would let the actor pass."""
     try:

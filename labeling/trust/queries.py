@@ -25,18 +25,17 @@ from labeling.trust.figures import (
     Rate,
     Stratum,
     Sums,
-    one_rate,
     rates_of,
 )
+from labeling.trust.people import PersonCounts, added, person_rates
 from labeling.trust.rates import weighted_bounds
-from labeling.trust.rows import Line, PeriodRow, ReviewerLine
+from labeling.trust.reliability import Reliability, reliability_of
+from labeling.trust.rows import Line, PeriodRow
 from labeling.trust.timegrid import day_of, day_start, week_of
 
 __all__ = ["Autonomy", "Latest", "Point", "TrustReport", "get_trust_report", "latest_of", "weeks_of"]
 
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
-_OWN_REVIEWS = "reviews that this person finished"
-_OWN_ANSWERS = "items that this person finished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,8 @@ class Autonomy:
 @dataclass(frozen=True, slots=True)
 class TrustReport:
     """An answer. `totals` are the rates over the whole window by key; `now` those of all together. `lines` are the counts
-    behind the series, by policy period, for whoever groups them anew."""
+    behind the series, by policy period, for whoever groups them anew; `reliability` is empty where counts by confidence are
+    not kept for what was asked; `people` are the counts of each person, where it was asked about people."""
 
     query: TrustQuery
     window: Window
@@ -82,6 +82,8 @@ class TrustReport:
     is_empty: bool
     lines: Sequence[Line] = ()
     periods: Mapping[int, PeriodRow] = field(default_factory=dict)
+    reliability: Reliability | None = None
+    people: Mapping[str, PersonCounts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,11 @@ def get_trust_report(project: Project, query: TrustQuery, *, now: datetime | Non
         return _report_on_people(project, query, window, zone, is_empty=known is None)
     lines = rows.read_lines(project.pk, query, window, wanted)
     strata = _window_strata(project.pk, query, window, wanted, lines)
-    ids = {period for period, _ in strata} | {line.period_id for line in lines}
+    ids = {period for period, _, _ in strata} | {line.period_id for line in lines}
     periods = {period.id: period for period in rows.read_periods(project.pk, sorted(ids), window.start)}
     anchored = _is_anchored(window, zone, known, periods.values())
     naming = _Naming(query, versions)
-    whole = [_stratum(period_id, sums, periods) for period_id, sums in strata]
+    whole = [_stratum(period_id, sums, periods) for period_id, _, sums in strata]
     rates = rates_of([whole], anchored=anchored, known_items=rows.read_known_items(project.pk, window))[0]
     policy = PolicyVersion.objects.get(project=project, number=project.policy_number).body
     rates["auto_error_upper"] = _auto_error_upper(project, query, periods, wanted, float(policy["delta"]))
@@ -120,10 +122,11 @@ def get_trust_report(project: Project, query: TrustQuery, *, now: datetime | Non
         totals=_totals(lines, window, periods, naming, anchored=anchored) if query.by else [],
         now=rates,
         autonomy=_autonomy(periods.values(), rates, policy),
-        counts=_added(sums for _, sums in strata),
+        counts=_added(sums for _, _, sums in strata),
         is_empty=known is None,
         lines=lines,
         periods=periods,
+        reliability=_reliability(strata),
     )
 
 
@@ -192,11 +195,20 @@ def _wanted_versions(query: TrustQuery, versions: Mapping[int, str]) -> list[int
 
 def _window_strata(
     project_id: int, query: TrustQuery, window: Window, wanted: list[int] | None, lines: Sequence[Line]
-) -> list[tuple[int, Sums]]:
+) -> list[tuple[int, int | None, Sums]]:
     """Counts of the whole window by policy period, and by bucket where counts by bucket are kept for what is asked."""
     if window.whole_days and query.segment is None and query.label is None:
-        return [(period, sums) for period, _bucket, sums in rows.read_cells(project_id, window, wanted)]
-    return _by_period(lines)
+        return list(rows.read_cells(project_id, window, wanted))
+    return [(period, None, sums) for period, sums in _by_period(lines)]
+
+
+def _reliability(strata: Sequence[tuple[int, int | None, Sums]]) -> Reliability | None:
+    buckets: dict[int, Sums] = {}
+    for _, bucket, sums in strata:
+        if bucket is None:
+            return None
+        buckets[bucket] = buckets.get(bucket, Sums()).plus(sums)
+    return reliability_of(buckets)
 
 
 def _by_period(lines: Iterable[Line]) -> list[tuple[int, Sums]]:
@@ -349,17 +361,17 @@ def _report_on_people(
 ) -> TrustReport:
     """Rates by the person and day of the decision: confirmed, corrected and rejected, and nothing about routes."""
     lines = rows.read_reviewers(project.pk, query, window)
-    by_person: dict[str, list[ReviewerLine]] = {}
-    slots: dict[tuple[date, str | None], list[ReviewerLine]] = {}
+    by_person: dict[str, list[PersonCounts]] = {}
+    slots: dict[tuple[date, str | None], list[PersonCounts]] = {}
     for line in lines:
-        by_person.setdefault(line.reviewer, []).append(line)
-        slots.setdefault((line.slot, line.reviewer if query.by else None), []).append(line)
+        by_person.setdefault(line.reviewer, []).append(line.counts)
+        slots.setdefault((line.slot, line.reviewer if query.by else None), []).append(line.counts)
     series = []
     for (slot, person), group in slots.items():
         start, end = _stretch(slot, query, window, zone)
-        series.append(Point(start, end, _people_rates(group), person, "value" if person else None))
+        series.append(Point(start, end, person_rates(group), person, "value" if person else None))
     totals = [
-        Point(window.start, window.end, _people_rates(group), person, "value")
+        Point(window.start, window.end, person_rates(group), person, "value")
         for person, group in by_person.items()
     ]
     return TrustReport(
@@ -367,19 +379,9 @@ def _report_on_people(
         window=window,
         series=series,
         totals=totals if query.by else [],
-        now=_people_rates(lines),
+        now=person_rates([line.counts for line in lines]),
         autonomy=Autonomy(),
         counts=Sums(),
         is_empty=is_empty,
+        people={person: added(group) for person, group in by_person.items()},
     )
-
-
-def _people_rates(lines: Sequence[ReviewerLine]) -> dict[str, Rate]:
-    confirmed, corrected = sum(line.confirmed for line in lines), sum(line.corrected for line in lines)
-    labelled, rejected = sum(line.labelled for line in lines), sum(line.rejected for line in lines)
-    reviewed, finished = confirmed + corrected, confirmed + corrected + labelled + rejected
-    return {
-        "confirmation_rate": one_rate(reviewed, confirmed, _OWN_REVIEWS, anchored=False),
-        "correction_rate": one_rate(reviewed, corrected, _OWN_REVIEWS, anchored=False),
-        "reject_rate": one_rate(finished, rejected, _OWN_ANSWERS, anchored=False),
-    }

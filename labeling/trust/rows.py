@@ -13,6 +13,7 @@ from labeling.trust.buckets import BUCKET_COUNT
 from labeling.trust.figures import KnownItems, Sums
 from labeling.trust.folding import slice_value
 from labeling.trust.models import COUNTERS, SliceKind
+from labeling.trust.people import PersonCounts
 
 __all__ = [
     "KnownItems",
@@ -32,6 +33,9 @@ MAX_POINTS = 10_000
 _MAX_ROWS = 5 * MAX_POINTS  # a point has a row for each policy period in it
 _SUMS = ", ".join(f"sum({name})::bigint" for name in COUNTERS)
 _COUNTERS = ", ".join(COUNTERS)
+_PERSON = ", ".join(
+    f"sum({name})::{'float8' if name == 'seconds' else 'bigint'}" for name in PersonCounts._fields
+)
 _DAY = timedelta(days=1)
 BUCKETS_PER_BAND = 4
 LAST_BAND = (BUCKET_COUNT - 2) // BUCKETS_PER_BAND - 1  # the open ends belong to the first and the last band
@@ -52,10 +56,7 @@ class ReviewerLine(NamedTuple):
 
     slot: date
     reviewer: str
-    confirmed: int
-    corrected: int
-    labelled: int
-    rejected: int
+    counts: PersonCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +174,14 @@ def read_reviewers(project_id: int, query: TrustQuery, window: Window) -> list[R
     """Decisions by reviewer and by the day or week in which they were made."""
     slot = "date_trunc('week', day)::date" if query.every == "week" else "day"
     rows = _all(
-        f"select {slot}, person.username, sum(confirmed)::bigint, sum(corrected)::bigint, sum(labelled)::bigint, "
-        "sum(rejected)::bigint from labeling_reviewerday "
+        f"select {slot}, person.username, {_PERSON} from labeling_reviewerday "
         "join auth_user person on person.id = reviewer_id "
         "where project_id = %s and day >= %s and day <= %s and (%s::text is null or person.username = %s) "
         "group by 1, 2 order by 1, 2 limit %s",
         [project_id, window.first, window.last, query.reviewer, query.reviewer, _MAX_ROWS + 1],
     )
     _refuse_too_many(len(rows), len(rows))
-    return [ReviewerLine(*row) for row in rows]
+    return [ReviewerLine(slot, reviewer, PersonCounts(*counts)) for slot, reviewer, *counts in rows]
 
 
 def _source(query: TrustQuery) -> tuple[str, str, str, str, list[Any]]:

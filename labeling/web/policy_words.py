@@ -114,16 +114,10 @@ def preview_rows(found: Simulation) -> list[PreviewRow]:
     ]
     hours = _("with blind checks and known answers")
     rows.append(_amount_row(_("Tasks for people, a day"), hours, _tasks(today), _tasks(draft), 0))
+    pace = _("no decision says how long it took")
     if found.seconds_per_decision is not None:
-        rows.append(
-            _amount_row(
-                _("Reviewer hours, a day"),
-                _("at %(n).3g s a decision, the median of the newest") % {"n": found.seconds_per_decision},
-                today.hours_per_day,
-                draft.hours_per_day,
-                1,
-            )
-        )
+        pace = _("at %(n).3g s a decision, the median of the newest") % {"n": found.seconds_per_decision}
+    rows.append(_amount_row(_("Reviewer hours, a day"), pace, today.hours_per_day, draft.hours_per_day, 1))
     return rows
 
 
@@ -144,7 +138,7 @@ def _error_row(old: Rate, new: Rate) -> PreviewRow:
     if old.value is not None and new.value is not None:
         points = round((new.value - old.value) * 100, 1)
         change, css = _signed(points, 1), _css(-points)
-    hint = new.note if new.value is None else ""
+    hint = new.note or _("%(old)d and %(new)d of them labelled") % {"old": old.n, "new": new.n}
     cells = [(_error_text(rate), _range_text(rate)) for rate in (old, new)]
     return PreviewRow(_("Wrong among automatic"), hint, *cells[0], *cells[1], change, css)
 
@@ -157,7 +151,7 @@ def _range_text(rate: Rate) -> str:
     if rate.value is None or rate.low is None or rate.high is None:
         return ""
     low, high = bounds(rate.low, rate.high)
-    return _("%(low)s – %(high)s of %(n)d labelled") % {"low": low, "high": high, "n": rate.n}
+    return f"{low} – {high}"
 
 
 def _amount_row(title: str, hint: str, old: float | None, new: float | None, digits: int) -> PreviewRow:

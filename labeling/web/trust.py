@@ -17,25 +17,34 @@ from django.utils.translation import gettext as _
 
 from labeling.errors import InvalidError
 from labeling.ingestion.models import ModelVersion
-from labeling.projects.access import Permission, require
+from labeling.projects.access import Permission
 from labeling.projects.models import Project
 from labeling.trust.asking import TrustQuery, Window, read_query
 from labeling.trust.changes import list_changes
-from labeling.trust.models import SliceKind, SliceValue
+from labeling.trust.models import ReviewerDay, SliceKind, SliceValue
 from labeling.trust.queries import Point, TrustReport, get_trust_report
+from labeling.trust.readers import narrow
 from labeling.trust.rows import read_days_known
 from labeling.trust.services import ensure_folded
 from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.page import page
 from labeling.web.trust_charts import flags_of
-from labeling.web.trust_figures import figures_of, splits, told, two_charts
+from labeling.web.trust_figures import error_chart, figures_of, honesty_of, splits, told, two_charts
 from labeling.web.trust_words import days_text
 
 SHOWN_DAYS = 90
 _DAY = timedelta(days=1)
 _CSV = ("start", "end", "key", "rate", "value", "low", "high", "n", "count", "population", "method", "note")
-_COLOURS = ("#0067a8", "#b84d00")  # the light theme's series: a file knows no theme
-_LIST_TOP, _LINE = 406, 17
+# The light theme's series: a file knows no theme.
+_COLOURS = {
+    "review": "#0067a8",
+    "confirm": "#b84d00",
+    "model": "#b04a88",
+    "served": "#00664c",
+    "ghost": "#767670",
+}
+_ROW, _LINE = 322, 17
+_PLACES = ((40, 84), (640, 84), (40, 84 + _ROW), (640, 84 + _ROW))
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -48,6 +57,7 @@ class Filters:
     segments: Sequence[str]
     labels: Sequence[str]
     splits: Sequence[tuple[str, str]]
+    reviewers: Sequence[str] = ()
     problem: str = ""
 
     @property
@@ -60,6 +70,8 @@ class Filters:
         named = [(_("Model"), "model_version", _("all versions")), (_("Segment"), "segment", _("all"))]
         if self.labels:
             named.append((_("Label"), "label", _("all")))
+        if self.reviewers:
+            named.append((_("Reviewer"), "reviewer", _("all")))
         return [
             (title, self.given.get(name) or every, bool(self.given.get(name))) for title, name, every in named
         ]
@@ -84,6 +96,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         "figures": figures,
         "is_current": is_current,
         "is_empty": known is None,
+        "made_at": timezone.now(),
         "query_string": urlencode({k: v for k, v in given.items() if k not in ("explain", "points")}),
     }
     return render(request, "trust/overview.html", context, status=status)
@@ -111,19 +124,45 @@ def download_csv(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @page("GET")
+def download_groups(request: HttpRequest, slug: str) -> HttpResponse:
+    """The reliability curve, one group a line."""
+    frame, report = _download(request, slug, all_together=True)
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    name = _file_name(frame.project, report.window).replace("-rates-", "-reliability-")
+    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    writer = csv.writer(response)
+    writer.writerow(("from", "to", "confidence", "labelled", "right", "share_right", "low", "high"))
+    for group in report.reliability.groups if report.reliability else ():
+        days = (report.window.first, report.window.last)
+        writer.writerow(
+            [*days, group.confidence, group.n, group.right, group.accuracy, group.low, group.high]
+        )
+    return response
+
+
+@page("GET")
 def download_svg(request: HttpRequest, slug: str) -> HttpResponse:
-    """The two charts as one picture that explains itself."""
+    """The charts as one picture that explains itself."""
     frame, report = _download(request, slug, all_together=True)
     zone = ZoneInfo(frame.project.time_zone)
     flags, _earlier = flags_of(list_changes(frame.project, report.window), report.window)
-    changes = [(_LIST_TOP + _LINE * place, *change) for place, change in enumerate(told(flags, zone))]
+    honesty = honesty_of(report)
+    charts = two_charts(report, zone, has_flags=bool(flags))
+    charts += [chart for chart in (error_chart(report, zone), honesty and honesty.chart) if chart]
+    top = 84 + _ROW * ((len(charts) + 1) // 2)
+    changes = [(top + _LINE * place, *change) for place, change in enumerate(told(flags, zone))]
+    query = report.query
     context = {
         "project": frame.project,
         "days": days_text(report.window, zone),
-        "charts": list(zip(two_charts(report, zone, has_flags=bool(flags)), _COLOURS, strict=True)),
+        "only": ", ".join(filter(None, [query.model_version, query.segment, query.label])),
+        "charts": [
+            (x, y, chart, [(trace, _COLOURS[trace.css]) for trace in chart.traces])
+            for (x, y), chart in zip(_PLACES, charts, strict=False)
+        ],
         "flags": flags,
         "changes": changes,
-        "height": _LIST_TOP + _LINE * (len(changes) + 1),
+        "height": top + _LINE * (len(changes) + 1),
         "made_at": timezone.now().astimezone(zone),
     }
     response = render(request, "trust/rates.svg", context, content_type="image/svg+xml")
@@ -150,13 +189,11 @@ def _download(
 def _query(frame: ProjectFrame, given: Mapping[str, str], known: tuple[date, date] | None) -> TrustQuery:
     """The question; without dates, the last 90 days that have counts."""
     query = read_query(given)
-    if query.about_people:
-        require(frame.actor, frame.project.pk, Permission.LEAD)
     if known and query.start is None and query.end is None:
         first, last = known
         last = last if frame.project.simulation else max(last, timezone.localdate())
         query = replace(query, start=max(first, last - (SHOWN_DAYS - 1) * _DAY), end=last)
-    return query
+    return narrow(query, actor=frame.actor, project=frame.project, now=timezone.now())
 
 
 def _is_date(text: str) -> bool:
@@ -193,12 +230,24 @@ def _filters(frame: ProjectFrame, given: Mapping[str, str], problem: str) -> Fil
         segments=kept[SliceKind.SEGMENT],
         labels=kept[SliceKind.LABEL],
         splits=splits(may_lead=frame.may_lead),
+        reviewers=_reviewers(frame),
         problem=problem,
     )
+
+
+def _reviewers(frame: ProjectFrame) -> list[str]:
+    """Whose figures this person may read: leads those of all who have decided anything, reviewers their own."""
+    if not frame.may_lead:
+        return [frame.actor.username] if frame.may_review else []
+    found = ReviewerDay.objects.filter(project_id=frame.project.pk).values_list(
+        "reviewer__username", flat=True
+    )
+    return sorted(set(found.distinct()), key=str.casefold)
 
 
 urlpatterns: list[Any] = [
     path("", overview, name="overview"),
     path("rates.csv", download_csv, name="csv"),
+    path("reliability.csv", download_groups, name="groups"),
     path("rates.svg", download_svg, name="svg"),
 ]

@@ -15,6 +15,7 @@ from labeling.trust.asking import Window
 from labeling.trust.changes import Change
 from labeling.trust.figures import Rate
 from labeling.trust.queries import Point
+from labeling.trust.reliability import Reliability
 from labeling.trust.timegrid import day_start
 
 MOST_FLAGS = 12
@@ -82,6 +83,7 @@ class Chart:
     columns: tuple[Tick, ...]
     traces: tuple[Trace, ...]
     base: float
+    diagonal: bool = False
 
 
 class Axis(NamedTuple):
@@ -103,9 +105,9 @@ class Axis(NamedTuple):
         return tuple(Tick(f"{self.height(v):.4g}%", f"{v * 100:.{digits}f}\u202f%") for v in values)
 
 
-def axis_to_one(points: Sequence[Point], name: str) -> Axis:
-    """Up to 100 %, from as high as leaves the whole band visible."""
-    lows = [rate.low for rate in _known(points, name)]
+def axis_to_one(points: Sequence[Point], *names: str) -> Axis:
+    """Up to 100 %, from as high as leaves the whole bands visible."""
+    lows = [rate.low for name in names for rate in _known(points, name)]
     least = min((low for low in lows if low is not None), default=0.0)
     base, step = next((base, step) for base, step in _BASES if least >= base or base == 0.0)
     return Axis(base, 1.0, step)
@@ -147,6 +149,36 @@ def trace(
         edge = [(x, high) for x, _, _, high in marks] + [(x, low) for x, _, low, _ in reversed(marks)]
         bands.append("M" + "L".join(f"{x:.0f} {y:.1f}" for x, y in edge) + "Z")
     return Trace(css, title, "".join(bands), "".join(lines), tuple(dots), dashed)
+
+
+def reliability_chart(found: Reliability, *, title: str, caption: str, label: str) -> Chart:
+    """Share right against stated confidence, one axis for both, so that the diagonal runs from corner to corner."""
+    least = min(min(group.low, group.confidence) for group in found.groups)
+    base = min(0.8, int(least * 5) / 5)
+    axis = Axis(base, 1.0, 0.2 if base < 0.6 else 0.1 if base < 0.8 else 0.05)
+    dots = [
+        Dot(
+            f"{100 - axis.height(group.confidence):.2f}%", *(f"{axis.height(value):.2f}%" for value in values)
+        )
+        for group in found.groups
+        for values in [(group.accuracy, group.low, group.high)]
+    ]
+    columns = []
+    for row in axis.rows():
+        place = 100 - float(row.place.rstrip("%"))
+        anchor = "start" if place < 1 else "end" if place > 99 else "middle"
+        columns.append(Tick(f"{place:.4g}%", row.text, anchor))
+    return Chart(
+        title=title,
+        caption=caption,
+        label=label,
+        height=280,
+        rows=axis.rows(),
+        columns=tuple(columns),
+        traces=(Trace("model", title, "", "", tuple(dots)),),
+        base=base,
+        diagonal=True,
+    )
 
 
 def columns_of(window: Window, zone: ZoneInfo) -> tuple[Tick, ...]:

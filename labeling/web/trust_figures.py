@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.utils import formats
@@ -14,16 +15,27 @@ from labeling.trust.asking import TrustQuery
 from labeling.trust.changes import list_changes
 from labeling.trust.queries import Latest, Point, TrustReport, get_trust_report, latest_of, weeks_of
 from labeling.trust.timegrid import day_of
-from labeling.web.trust_charts import Chart, Flag, axis_from_zero, axis_to_one, columns_of, flags_of, trace
+from labeling.web.trust_charts import (
+    Chart,
+    Flag,
+    axis_from_zero,
+    axis_to_one,
+    columns_of,
+    flags_of,
+    reliability_chart,
+    trace,
+)
+from labeling.web.trust_explanations import Explanation, explain, explain_all
+from labeling.web.trust_people import People, people_of
 from labeling.web.trust_words import (
-    STATS,
+    EXPLAINED,
     Cell,
-    Explanation,
     Stat,
+    bounds,
     cell,
     change_text,
     days_text,
-    explain,
+    rate_text,
     stats_of,
     titles,
 )
@@ -31,7 +43,13 @@ from labeling.web.trust_words import (
 NOW_DAYS = 7
 MANY_DAYS = 14
 MOST_ROWS = 400
-_TABLE = ("review_rate", "confirmation_rate", "automation_rate", "fallback_rate", "model_error_rate")
+_TABLE = (
+    "review_rate",
+    "confirmation_rate",
+    "automation_rate",
+    "model_error_rate",
+    "served_error_rate",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +62,25 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """A group of the reliability curve in its table."""
+
+    confidence: str
+    right: str
+    range: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Honesty:
+    """The reliability curve with its table; `off_by` in words."""
+
+    chart: Chart
+    groups: Sequence[Group]
+    off_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """All numbers of the page."""
 
@@ -52,6 +89,8 @@ class Figures:
     point: str
     stats: Sequence[Stat]
     open_stat: str
+    fallback: str
+    items_of: str
     explanation: Explanation | None
     charts: Sequence[Chart]
     errors: Chart | None
@@ -64,6 +103,9 @@ class Figures:
     row_count: int
     split: Sequence[Row]
     split_name: str
+    people: People | None
+    honesty: Honesty | None
+    explanations: Sequence[Explanation]
 
 
 def figures_of(project: Project, query: TrustQuery, given: Mapping[str, str]) -> Figures:
@@ -74,9 +116,9 @@ def figures_of(project: Project, query: TrustQuery, given: Mapping[str, str]) ->
     now = latest_of(whole, zone, days=NOW_DAYS) if many else Latest(whole.window, whole.now, whole.counts)
     days = days_text(now.window, zone)
     opened = given.get("explain", "")
-    opened = opened if opened in dict(STATS) else ""
+    opened = opened if opened in EXPLAINED else ""
     flags, earlier = flags_of(list_changes(project, whole.window), whole.window)
-    split = _split(project, query)
+    split = get_trust_report(project, query) if query.by and not query.about_people else None
     # Many days are read by week; each day is one link away.
     by_week = query.every == "day" and len(whole.series) > MANY_DAYS and "points" not in given
     return Figures(
@@ -89,9 +131,11 @@ def figures_of(project: Project, query: TrustQuery, given: Mapping[str, str]) ->
             now.rates, days=days, epoch_since=_epoch_since(project, zone), alpha=whole.autonomy.alpha or 0.0
         ),
         open_stat=opened,
+        fallback=cell(now.rates["fallback_rate"]).value,
+        items_of=_items_of(opened, query),
         explanation=explain(opened, now.rates[opened], now.counts, days=days) if opened else None,
         charts=two_charts(whole, zone, has_flags=bool(flags)),
-        errors=_error_chart(whole, zone),
+        errors=error_chart(whole, zone),
         no_errors=now.rates["model_error_rate"].note,
         flags=flags,
         changes=told(flags, zone),
@@ -103,33 +147,70 @@ def figures_of(project: Project, query: TrustQuery, given: Mapping[str, str]) ->
         if split
         else [],
         split_name=dict(splits(may_lead=True))[split.query.by or ""] if split else "",
+        people=people_of(project, query, zone) if query.about_people else None,
+        honesty=honesty_of(whole),
+        explanations=explain_all(now.rates, now.counts, days=days),
     )
 
 
-def _split(project: Project, query: TrustQuery) -> TrustReport | None:
-    """The report by key, when a key was chosen; one reviewer is a table of one line."""
-    if query.reviewer is not None:
-        query = replace(query, by="reviewer")
-    return get_trust_report(project, query) if query.by else None
+def _items_of(opened: str, query: TrustQuery) -> str:
+    """The query string of the items behind a number, where a list has them."""
+    only = {
+        "review_rate": {"route": "review"},
+        "confirmation_rate": {"verdict": "corrected"},
+        "automation_rate": {"route": "auto"},
+        "fallback_rate": {"route": "fallback"},
+    }.get(opened)
+    if only is None:
+        return ""
+    return urlencode({**only, **({"segment": query.segment} if query.segment else {})})
+
+
+def honesty_of(report: TrustReport) -> Honesty | None:
+    """The reliability curve of a report; none where nothing is labelled or counts by confidence are not kept."""
+    found = report.reliability
+    if found is None or not found.groups:
+        return None
+    chart = reliability_chart(
+        found,
+        title=_("Is the confidence honest?"),
+        caption=_(
+            "Share right by stated confidence. On the diagonal the model means what it says, below it the model is too sure. Bars: 95 % for each group."
+        ),
+        label=_("Reliability: %(count)d groups of labelled items; the table beside has them all")
+        % {"count": len(found.groups)},
+    )
+    groups = [
+        Group(
+            f"{group.confidence:.3f}",
+            rate_text(group.accuracy),
+            " – ".join(bounds(group.low, group.high)),
+            _("%(right)d of %(n)d") % {"right": group.right, "n": group.n},
+        )
+        for group in reversed(found.groups)
+    ]
+    off_by = "" if found.off_by is None else f"{max(found.off_by, 0.0) * 100:.1f}"
+    return Honesty(chart, groups, off_by)
 
 
 def two_charts(report: TrustReport, zone: ZoneInfo, *, has_flags: bool) -> list[Chart]:
-    """Never one rate alone: how much people do, and how often they agree."""
+    """Never one rate alone: how much people do and how much is automatic, and how often they agree."""
     fallback, columns = report.now["fallback_rate"], columns_of(report.window, zone)
     added = cell(fallback).value if fallback.count else ""
     marks = _("Letters are explained below.") if has_flags else ""
     found = []
-    for name, css, caption in (
+    for names, css, caption in (
         (
-            "review_rate",
+            ("review_rate", "automation_rate"),
             "review",
             _("Share of all predictions; fallback adds %(share)s.") % {"share": added}
             if added
             else _("Share of all predictions."),
         ),
-        ("confirmation_rate", "confirm", _("Of those reviewed; no measure of all predictions.")),
+        (("confirmation_rate",), "confirm", _("Of those reviewed; no measure of all predictions.")),
     ):
-        axis = axis_to_one(report.series, name)
+        name = names[0]
+        axis = axis_to_one(report.series, *names)
         begins = "" if axis.base == 0 else _("Axis starts at %(base)d %%.") % {"base": round(axis.base * 100)}
         title = _("Review rate") if name == "review_rate" else _("Confirmation rate")
         found.append(
@@ -140,14 +221,25 @@ def two_charts(report: TrustReport, zone: ZoneInfo, *, has_flags: bool) -> list[
                 height=220,
                 rows=axis.rows(),
                 columns=columns,
-                traces=(trace(report.series, name, report.window, axis, css=css, title=titles()[name]),),
+                traces=tuple(
+                    trace(
+                        report.series,
+                        each,
+                        report.window,
+                        axis,
+                        css=css if each == name else "ghost",
+                        title=titles()[each],
+                        dashed=each != name,
+                    )
+                    for each in names
+                ),
                 base=axis.base,
             )
         )
     return found
 
 
-def _error_chart(report: TrustReport, zone: ZoneInfo) -> Chart | None:
+def error_chart(report: TrustReport, zone: ZoneInfo) -> Chart | None:
     """Model error and error after serving: drawn as soon as anything is labelled on every route."""
     names = ("model_error_rate", "served_error_rate")
     if all(point.rates[name].value is None for point in report.series for name in names):

@@ -12,26 +12,23 @@ from django.utils.translation import gettext as _
 from labeling.templatetags.interface import THIN_SPACE, percent, thin
 from labeling.trust.asking import Window
 from labeling.trust.changes import Change
-from labeling.trust.figures import (
-    CLOPPER_PEARSON,
-    CONFIDENCE_SEQUENCE,
-    HORVITZ_THOMPSON,
-    WEIGHTED,
-    Rate,
-    Sums,
-)
+from labeling.trust.figures import Rate
 
 FEWEST = 10
 _LONGEST_CHANGE = 240
 
-# Rate, colour: the five numbers at the top, in their order.
+# Rate, colour: the numbers at the top, in their order.
 STATS = (
     ("review_rate", "review"),
     ("confirmation_rate", "confirm"),
     ("automation_rate", "ghost"),
-    ("fallback_rate", "ghost"),
+    ("model_error_rate", "model"),
+    ("served_error_rate", "served"),
     ("auto_error_upper", "ink"),
 )
+EXPLAINED = (*dict(STATS), "fallback_rate")
+_WEIGHTED = ("model_error_rate", "served_error_rate")
+_SCALES = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +54,6 @@ class Stat:
     range: str
     of: tuple[str, ...]
     whisker: Whisker | None
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What a number is made of, and what it does not say."""
-
-    title: str
-    sentence: str
-    rows: tuple[tuple[str, str], ...]
-    warning: str
-    warning_text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +132,14 @@ def titles() -> dict[str, str]:
         "model_error_rate": _("Model error"),
         "served_error_rate": _("Wrong after serving"),
         "reject_rate": _("Cannot be labelled"),
+        "reviewer_false_accept_rate": _("Wrong suggestions let pass"),
+        "reviewer_false_correct_rate": _("Right suggestions changed"),
+        "override_agreement": _("Agreed with a second person"),
     }
 
 
 def stats_of(rates: Mapping[str, Rate], *, days: str, epoch_since: str, alpha: float) -> list[Stat]:
-    """The five numbers."""
+    """The numbers at the top."""
     found = []
     for name, css in STATS:
         if name == "auto_error_upper":
@@ -165,11 +154,12 @@ def _share_stat(rate: Rate, name: str, css: str, days: str) -> Stat:
         "review_rate": (_("%(count)s of %(n)s predictions"), _("falling is good")),
         "confirmation_rate": (_("%(count)s of %(n)s reviewed"), _("reviewed items only")),
         "automation_rate": (_("%(count)s of %(n)s predictions"), _("used at once")),
-        "fallback_rate": (_("%(count)s of %(n)s predictions"), _("too unsure to suggest")),
+        "model_error_rate": (_("%(count)s of %(n)s labelled, weighted"), _("comparable over time")),
+        "served_error_rate": (_("%(count)s of %(n)s checked, weighted"), _("what users got")),
     }[name]
     title = _("Confirmed unchanged") if name == "confirmation_rate" else titles()[name]
     if rate.value is None:
-        return Stat(name, css, title, "", "", _("none yet"), "", (days,), None)
+        return Stat(name, css, title, "", "", _("none yet"), "", (days, rate.note), None)
     few = rate.n < FEWEST
     return Stat(
         name=name,
@@ -180,8 +170,12 @@ def _share_stat(rate: Rate, name: str, css: str, days: str) -> Stat:
         note=_("too few to say") if few else "",
         range=range_text(rate),
         of=(below % {"count": thin(rate.count), "n": thin(rate.n)}, f"{days}, {remark}"),
-        whisker=_whisker(rate, 1.0),
+        whisker=_whisker(rate, _scale(rate) if name in _WEIGHTED else 1.0),
     )
+
+
+def _scale(rate: Rate) -> float:
+    return next(scale for scale in _SCALES if scale >= (rate.high or 0.0) or scale == 1.0)
 
 
 def _upper_stat(rates: Mapping[str, Rate], css: str, since: str, alpha: float) -> Stat:
@@ -223,90 +217,6 @@ def _told(rate: Rate) -> str:
         if rate.note.startswith("not audited")
         else _("nothing was automatic")
     )
-
-
-def explain(name: str, rate: Rate, counts: Sums, *, days: str) -> Explanation:
-    """The strip that opens beneath a number."""
-    numbers = {"count": thin(rate.count), "n": thin(rate.n), "days": days}
-    sentence, above, below, who, warning, text = _explanations(counts)[name]
-    rows = (
-        (_("Above"), above % numbers),
-        (_("Below"), below % numbers),
-        (_("Who counts"), who),
-        (_("Range"), _method(rate)),
-    )
-    return Explanation(titles()[name], sentence % numbers, rows, warning, text)
-
-
-def _explanations(counts: Sums) -> dict[str, tuple[str, str, str, str, str, str]]:
-    routed = _("every prediction that came in; those of items that people had labelled before are left out")
-    skipped = {"skipped": thin(counts.skipped)}
-    return {
-        "review_rate": (
-            _("Of %(n)s predictions (%(days)s), %(count)s went to a person before anything was used."),
-            _("%(count)s sent to review"),
-            _("%(n)s predictions"),
-            routed,
-            _("Do not read it as quality."),
-            _(
-                "It says how much people still do. Falling is good as long as what is automatic is right: see wrong among automatic."
-            ),
-        ),
-        "confirmation_rate": (
-            _(
-                "Of %(n)s predictions (%(days)s) that went to a person and are finished, %(count)s were accepted exactly as the model gave them."
-            ),
-            _("%(count)s confirmed"),
-            _("%(n)s confirmed or corrected"),
-            _(
-                "reviewed predictions only, counted on the day they came in. Skipped (%(skipped)s), test items and blind checks are left out."
-            )
-            % skipped,
-            _("Do not read it as accuracy."),
-            _(
-                "People see what the model is unsure of. When more becomes automatic, the easy items leave and this falls, although the model is the same; and it does not move when automatic results get worse."
-            ),
-        ),
-        "automation_rate": (
-            _("Of %(n)s predictions (%(days)s), %(count)s were used without a person."),
-            _("%(count)s automatic"),
-            _("%(n)s predictions"),
-            routed,
-            _("Do not read it as success."),
-            _(
-                "A policy can make everything automatic. Whether that was right is told by blind checks alone."
-            ),
-        ),
-        "fallback_rate": (
-            _("Of %(n)s predictions (%(days)s), %(count)s were too unsure to suggest anything."),
-            _("%(count)s to the fallback"),
-            _("%(n)s predictions"),
-            routed,
-            _("Review, automatic and fallback add up to all."),
-            _("What the fallback does, a person without a suggestion or a fixed answer, is in the policy."),
-        ),
-        "auto_error_upper": (
-            _(
-                "Of %(n)s automatic results that were checked blind since the epoch began, %(count)s were wrong."
-            ),
-            _("%(count)s wrong, or could not be told"),
-            _("%(n)s blind checks"),
-            _("automatic results drawn at random before anybody had seen them"),
-            _("An upper bound, not an estimate."),
-            _("It holds at every look, also when nothing has been proven yet; it falls as checks come in."),
-        ),
-    }
-
-
-def _method(rate: Rate) -> str:
-    return {
-        CONFIDENCE_SEQUENCE: _("95 %, beta-binomial confidence sequence: looking often does not spoil it."),
-        CLOPPER_PEARSON: _(
-            "95 %, Clopper–Pearson, for this stretch of time: it describes and decides nothing."
-        ),
-        HORVITZ_THOMPSON: _("± 1.96 standard errors, weighted: it describes and decides nothing."),
-        WEIGHTED: _("95 %, from blind checks, at every look."),
-    }.get(rate.method, _("none: nothing is counted yet."))
 
 
 def change_text(change: Change) -> str:

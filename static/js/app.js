@@ -27,3 +27,5 @@ document.addEventListener("click", (event) => {
     form.dispatchEvent(new Event("change"));
   }
 });
+
+document.addEventListener("click", (event) => event.target.closest("[data-print]") && window.print());

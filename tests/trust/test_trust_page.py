@@ -18,6 +18,7 @@ from labeling.routing.models import PolicyVersion
 from labeling.trust.asking import TrustQuery
 from labeling.trust.changes import list_changes
 from labeling.trust.figures import Rate
+from labeling.trust.models import ReviewerDay
 from labeling.trust.queries import get_trust_report, latest_of, weeks_of
 from labeling.trust.services import fold_deltas
 from labeling.web import trust_charts, trust_words
@@ -43,8 +44,8 @@ def history():
 def visit(history, client):
     """Open a page as a person with a role in the project (or none)."""
 
-    def visiting(path=PAGE, params=None, *, role="owner"):
-        name = role or "nora"
+    def visiting(path=PAGE, params=None, *, role="owner", name=None):
+        name = name or role or "nora"
         person = history.person(name, role) if role else get_user_model().objects.create_user("nora")
         client.force_login(person)
         response = client.get(path, params or {})
@@ -92,12 +93,14 @@ def test_a_number_opens_into_what_it_is_made_of_by_a_plain_link(history, visit):
     reviewed(history, days=1)
     closed = visit().content.decode()
     assert 'href="?explain=confirmation_rate#now"' in closed
-    assert "Do not read it as accuracy." not in closed
+    assert "Do not read it as accuracy." not in closed.partition("print-only method")[0]
     for name, told in (
         ("confirmation_rate", "Do not read it as accuracy."),
         ("review_rate", "Do not read it as quality."),
         ("automation_rate", "Do not read it as success."),
-        ("fallback_rate", "add up to all"),
+        ("fallback_rate", "Review, automatic and fallback add up to all."),
+        ("model_error_rate", "The only line to compare over time."),
+        ("served_error_rate", "Do not read it as quality of the model."),
         ("auto_error_upper", "An upper bound, not an estimate."),
     ):
         opened = visit(params={"explain": name, "segment": ""})
@@ -130,7 +133,7 @@ def test_a_long_history_shows_its_last_week_as_now_and_its_weeks_as_a_table(hist
     assert "By week" in response.text_of_page
     assert "All 20 days" in response.text_of_page
     every_day = visit(params={"points": "all"}).content.decode()
-    assert every_day.count("<tr>") == 21
+    assert every_day.partition('id="table"')[2].count("<tr>") == 21
 
 
 def test_an_empty_project_says_what_would_be_here(visit):
@@ -182,12 +185,82 @@ def test_a_table_by_segment_names_those_without_one(history, visit):
     assert "none given" in text
 
 
-def test_reviewers_are_shown_to_leads_only(history, visit):
-    history.answer(history.route("review", at=ago(0)), "confirmed")
-    text = visit(params={"by": "reviewer", "to": timezone.now().date().isoformat()}, role="lead").text_of_page
-    assert "rita" in text
-    assert visit(params={"by": "reviewer"}, role="viewer").status_code == 403
-    assert "reviewer" not in visit(role="viewer").content.decode()
+def test_leads_see_figures_of_all_and_everybody_else_only_their_own(history, visit):
+    history.person("sam", "reviewer")
+    for number in range(12):
+        history.answer(
+            history.route("review", at=ago(0)), "confirmed" if number else "corrected", seconds=3.0
+        )
+    params = {"by": "reviewer", "to": timezone.now().date().isoformat()}
+    text = visit(params=params, role="lead").text_of_page
+    assert "rita 12 3.0 s 91.7 %" in text
+    assert "no ranking" in text
+    one = visit(params={"reviewer": "rita", "to": params["to"]}, role="lead")
+    assert "Confirmed unchanged by rita" in one.text_of_page
+    for params in ({"by": "reviewer"}, {"reviewer": "rita"}, {"reviewer": "rita", "by": "reviewer"}):
+        assert visit(params=params, role="viewer").status_code == 403
+    filters = visit(role="viewer").content.decode().partition('name="by"')[0]
+    assert 'name="reviewer"' not in filters
+
+
+def test_own_figures_end_yesterday_so_that_no_answer_moves_them(history, visit):
+    history.answer(history.route("review", at=ago(0)), "confirmed", seconds=3.0)
+    fold_deltas()
+    ReviewerDay.objects.create(
+        project_id=history.project.pk,
+        day=ago(1).date(),
+        reviewer=history.rita,
+        queue_id=history.queue.pk,
+        reviewed=40,
+        confirmed=30,
+        corrected=10,
+        sentinels=20,
+        sentinels_missed=2,
+    )
+    for params in ({"reviewer": "rita"}, {"reviewer": "rita", "from": ago(0).date().isoformat()}):
+        own = visit(params={**params, "to": ago(0).date().isoformat()}, role="reviewer", name="rita")
+        assert "rita 40 – 75.0 %" in own.text_of_page
+        assert "10.0 %" in own.text_of_page
+        assert "Your own figures end yesterday" in own.text_of_page
+        assert visit(params=params, role="reviewer").status_code == 403  # somebody else's
+
+
+def test_the_reliability_curve_says_how_honest_the_confidence_is(history, visit):
+    for confidence, right, wrong in ((0.75, 30, 30), (0.85, 50, 10), (0.93, 58, 2)):
+        counts = {"total": right + wrong, "review": right + wrong, "confirmed": right, "corrected": wrong}
+        history.count(at=ago(0), confidence=confidence, **counts)
+    history.count(at=ago(0), confidence=0.99, total=900, auto=900, audit_due=40, audit_done=40, audit_err=1)
+    fold_deltas()
+    found = get_trust_report(history.project, TrustQuery()).reliability
+    assert [(group.n, group.right) for group in found.groups] == [(60, 30), (60, 50), (60, 58), (40, 39)]
+    page = visit()
+    assert "50 of 60" in page.text_of_page
+    assert "83.3 %" in page.text_of_page
+    lines = list(csv.DictReader(io.StringIO(visit(PAGE + "reliability.csv").content.decode())))
+    assert [(line["labelled"], line["right"]) for line in lines] == [
+        ("60", "30"),
+        ("60", "50"),
+        ("60", "58"),
+        ("40", "39"),
+    ]
+    assert "Is the confidence honest?" in visit(PAGE + "rates.svg").content.decode()
+    assert 'id="honesty"' not in visit(params={"segment": "north"}).content.decode()
+
+
+def test_a_printed_page_can_be_defended(history, visit):
+    reviewed(history, days=2)
+    html = visit(params={"segment": ""}).content.decode()
+    assert "data-print" in html
+    head, _, method = html.partition("print-only method")
+    assert re.search(r"News · .* made \d+ \w+ \d{4} \d\d:\d\d UTC by owner", re.sub(r"\s+", " ", head))
+    for title in (
+        "Sent to people before use",
+        "Model error",
+        "Wrong after serving",
+        "Fallback",
+        "Wrong among automatic",
+    ):
+        assert title in method
 
 
 @pytest.mark.parametrize(
@@ -212,7 +285,7 @@ def test_a_filter_that_makes_no_sense_is_said_at_the_filters_and_kept(history, v
 # --- Who may ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [PAGE, PAGE + "rates.csv", PAGE + "rates.svg"])
+@pytest.mark.parametrize("path", [PAGE, PAGE + "rates.csv", PAGE + "rates.svg", PAGE + "reliability.csv"])
 def test_members_may_strangers_find_nothing_and_others_sign_in_first(history, visit, client, path):
     reviewed(history, days=1)
     assert client.get(path).status_code == 302

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.urls import path
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -13,9 +14,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from labeling.api.authentication import actor_of
-from labeling.projects.access import Permission, get_project, require
+from labeling.projects.access import Permission, get_project
 from labeling.trust.asking import BY, read_query
 from labeling.trust.queries import Point, TrustReport, get_trust_report
+from labeling.trust.readers import narrow
 from labeling.trust.services import ensure_folded
 from labeling.trust.timegrid import EVERY
 
@@ -65,6 +67,25 @@ class WindowOut(serializers.Serializer[Any]):
     by = serializers.ChoiceField(list(BY), allow_null=True)
 
 
+class ReliabilityGroupOut(serializers.Serializer[Any]):
+    confidence = serializers.FloatField(help_text="Mean of the labelled items")
+    n = serializers.IntegerField()
+    right = serializers.IntegerField()
+    low = serializers.FloatField(help_text="Share right: 95 %, for this group alone")
+    high = serializers.FloatField()
+
+
+class ReliabilityOut(serializers.Serializer[Any]):
+    groups = ReliabilityGroupOut(many=True)
+    n = serializers.IntegerField(
+        help_text="Labelled items: reviews, blind checks, labels without a suggestion"
+    )
+    off_by = serializers.FloatField(
+        allow_null=True,
+        help_text="Root mean square distance of confidence and share right, without noise; signed",
+    )
+
+
 class TrustOut(serializers.Serializer[Any]):
     series = PointOut(
         many=True, help_text="Stretches of time in which something was counted; others are left out"
@@ -72,6 +93,9 @@ class TrustOut(serializers.Serializer[Any]):
     totals = PointOut(many=True, help_text="With `by`: the whole window by key")
     now = serializers.DictField(child=RateOut())
     autonomy = AutonomyOut()
+    reliability = ReliabilityOut(
+        allow_null=True, help_text="null where counts by confidence are not kept: by segment, label or person"
+    )
     window = WindowOut()
     is_current = serializers.BooleanField(
         help_text="false: decisions of the last seconds are not counted yet"
@@ -92,7 +116,9 @@ _PARAMETERS = [
     _parameter("model_version", "Only this model version, spelled as a key of `by=model_version`"),
     _parameter("segment", "Only this segment"),
     _parameter("label", "Only this predicted label"),
-    _parameter("reviewer", "Only this person's decisions; leads only"),
+    _parameter(
+        "reviewer", "Only this person's decisions: leads anybody's, everybody else their own up to yesterday"
+    ),
 ]
 
 
@@ -101,9 +127,7 @@ class TrustView(APIView):
     def get(self, request: Request, slug: str) -> Response:
         actor = actor_of(request)
         project = get_project(actor, slug, Permission.READ_TRUST)
-        query = read_query(request.query_params)
-        if query.about_people:
-            require(actor, project.pk, Permission.LEAD)
+        query = narrow(read_query(request.query_params), actor=actor, project=project, now=timezone.now())
         is_current = ensure_folded(project.pk)
         report = get_trust_report(project, query)
         return Response(_as_json(report, ZoneInfo(project.time_zone), is_current=is_current))
@@ -115,6 +139,7 @@ def _as_json(report: TrustReport, zone: ZoneInfo, *, is_current: bool) -> dict[s
         "totals": [_point(point, zone) for point in report.totals],
         "now": {name: rate.as_json() for name, rate in report.now.items()},
         "autonomy": asdict(report.autonomy),
+        "reliability": report.reliability and asdict(report.reliability),
         "window": {
             "start": _iso(report.window.start, zone),
             "end": _iso(report.window.end, zone),

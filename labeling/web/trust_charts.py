@@ -3,6 +3,7 @@
 Bands and lines live in a box of 1000 x 100 that is stretched; everything else is placed in percent of the plot.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -115,8 +116,8 @@ def axis_to_one(points: Sequence[Point], *names: str) -> Axis:
 
 def axis_from_zero(points: Sequence[Point], names: Iterable[str]) -> Axis:
     """From 0 % to as low as leaves the bands visible; one very wide range does not flatten all others."""
-    highs = sorted(rate.high for name in names for rate in _known(points, name) if rate.high is not None)
-    most = highs[int(0.95 * (len(highs) - 1))] if highs else 1.0
+    found = [sorted(rate.high for rate in _known(points, name) if rate.high is not None) for name in names]
+    most = max((highs[math.ceil(0.95 * (len(highs) - 1))] for highs in found if highs), default=1.0)
     top, step = next((top, step) for top, step in _TOPS if top >= most or top == 1.0)
     return Axis(0.0, top, step)
 

@@ -131,6 +131,8 @@ def test_a_long_history_shows_its_last_week_as_now_and_its_weeks_as_a_table(hist
     response = visit()
     assert "56 of 84 reviewed" in response.text_of_page  # seven days
     assert "By week" in response.text_of_page
+    columns = "Decisions Sent to people Confirmed unchanged Automatic Model error Wrong after serving"
+    assert columns in response.text_of_page
     assert "All 20 days" in response.text_of_page
     every_day = visit(params={"points": "all"}).content.decode()
     assert every_day.partition('id="table"')[2].count("<tr>") == 21

@@ -9,6 +9,8 @@ from labeling.datasets import services as datasets
 from labeling.datasets import upkeep
 from labeling.decisions.outcomes import number_all_outcomes
 from labeling.ingestion.partitions import drop_old_inputs, ensure_partitions
+from labeling.pipeline.deciding import let_overdue_stand
+from labeling.pipeline.sentinels import add_sentinels, projects_with_sentinels
 from labeling.review.marks import move_marks
 from labeling.review.services import release_expired
 from labeling.trust.services import fold_deltas
@@ -31,6 +33,19 @@ def sweep_reviews() -> None:
     """Put tasks with an expired lease back, and move the low-water marks."""
     release_expired()
     move_marks()
+
+
+@shared_task(name="labeling.tasks.mix_sentinels")
+def mix_sentinels() -> None:
+    """Put test items among the reviews that have come."""
+    for project_id in projects_with_sentinels():
+        add_sentinels(project_id)
+
+
+@shared_task(name="labeling.tasks.settle_overdue")
+def settle_overdue() -> None:
+    """What no second person has settled in seven days stands as it was first answered."""
+    let_overdue_stand()
 
 
 @shared_task(name="labeling.tasks.publish_due")

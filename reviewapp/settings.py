@@ -285,6 +285,8 @@ CELERY_BEAT_SCHEDULE = {
     "sequence-outcomes": _every(2.0, "sequence_outcomes"),
     "sweep-reviews": _every(5.0, "sweep_reviews"),
     "publish-due": _every(3.0, "publish_due"),
+    "mix-sentinels": _every(3.0, "mix_sentinels"),
+    "settle-overdue": _every(600.0, "settle_overdue"),
     "maintain-partitions": _every(3600.0, "maintain_partitions"),
     "maintain-storage": _every(3600.0, "maintain_storage"),
 }

@@ -185,6 +185,8 @@ def withdraw(*, decision: Decision, by: Actor, reason: str) -> AcceptedLabel | N
     if decision.decided_by_id != by.user_id:
         raise NotAllowedError("not_yours", "You can undo your own decisions only.")
     label = AcceptedLabel.objects.select_for_update().filter(item_id=decision.item_id).first()
+    if decision.purpose == Purpose.SENTINEL:
+        label = None  # it has never been anybody's label
     if label is not None and label.decision_id is not None and label.decision_id > decision.pk:
         raise ConflictError("superseded", "A later decision about this item counts now.")
     Withdrawal.objects.create(decision=decision, by_id=by.user_id, reason=reason)

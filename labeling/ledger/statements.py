@@ -135,6 +135,7 @@ LABELS = f"""
     )
 """
 
+# A second review is an opinion on the first; a blind check that differs waits for whoever settles it, and gives way to them.
 # A removal takes the record of a rejected, or of a withdrawn but published, decision out again.
 LEDGER = """
     places as (
@@ -149,7 +150,12 @@ LEDGER = """
     checked as (
         select decision.id, dataset.slug, coalesce(counted.labels, 0) as labels, coalesce(counted.removals, 0) as removals,
                withdrawal.id is not null as withdrawn,
-               decision.output is not null and withdrawal.id is null and decision.purpose <> 'sentinel' as counts
+               decision.output is not null and withdrawal.id is null
+               and decision.purpose not in ('sentinel', 'second_review')
+               and not (decision.purpose = 'audit' and not decision.agreed and exists (
+                   select from labeling_reviewtask settling
+                   where settling.item_id = decision.item_id and settling.prediction_id = decision.prediction_id
+                     and settling.purpose = 'adjudication' and settling.state <> 'cancelled')) as counts
         from labeling_decision decision
         join labeling_dataset dataset on dataset.project_id = decision.project_id
         left join labeling_withdrawal withdrawal on withdrawal.decision_id = decision.id

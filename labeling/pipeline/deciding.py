@@ -4,37 +4,45 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from labeling.datasets.services import offer_decision, withdraw_decision
+from labeling.datasets.services import withdraw_decision
 from labeling.decisions.models import Decision, Verdict, Withdrawal
 from labeling.decisions.services import (
     Answer,
-    accept_label,
     check_answer,
     find_repeated,
     find_settling,
     list_standing,
     lock_accepted_label,
     record_decision,
-    restore_label,
     withdraw,
 )
 from labeling.errors import ConflictError, LabelingError, NotAllowedError, NotFoundError, invalid
 from labeling.history.actor import Actor
 from labeling.ingestion.models import Item, Prediction
+from labeling.pipeline import second_looks
+from labeling.pipeline.settling import (
+    UNCOUNTED,
+    accept_check,
+    cell_counts,
+    count,
+    day_counts,
+    first_prediction,
+    negative,
+    restore,
+    settle,
+    unsettle,
+)
 from labeling.projects.access import Permission, require
 from labeling.projects.queries import get_output_schema
 from labeling.review import services as review
-from labeling.review.models import ReviewQueue, ReviewTask, TaskState
+from labeling.review.models import Purpose, ReviewQueue, ReviewTask, TaskState
+from labeling.review.showing import shown_prediction
 from labeling.review.tasks import DEFAULT_QUEUE, LEADS_QUEUE
-from labeling.trust.counting import Answer as CountedAnswer
-from labeling.trust.counting import difference, label_counts, reviewer_counts
-from labeling.trust.deltas import append_delta, cell_entry, place_of
-from labeling.trust.timegrid import day_of
+from labeling.trust.counting import difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,7 @@ def decide(
 def _decide(task_id: int, token: str, answer: Answer, by: Actor) -> Decision:
     """1. hold the claim  2. check  3. hold the item  4. decision  5. task  6. label and outcome  7. dataset  8. counts."""
     task = review.lock_claimed_task(task_id=task_id, token=token, by=by)
-    prediction = Prediction.objects.get(pk=task.prediction_id)
+    prediction = shown_prediction(task, Prediction.objects.get(pk=task.prediction_id))
     item_input = Item.objects.values_list("input", flat=True).get(pk=task.item_id)
     schema = get_output_schema(task.project)
     label = check_answer(
@@ -88,7 +96,7 @@ def _decide(task_id: int, token: str, answer: Answer, by: Actor) -> Decision:
     current = lock_accepted_label(
         project_id=task.project_id,
         item_id=task.item_id,
-        first=_first_prediction(task, prediction),
+        first=first_prediction(task, prediction),
         task_type=schema.task_type,
     )
     standing = list_standing(task.item_id)
@@ -99,19 +107,26 @@ def _decide(task_id: int, token: str, answer: Answer, by: Actor) -> Decision:
         label=label,
         prediction=prediction,
         task_type=schema.task_type,
-        supersedes_id=corrected.pk if corrected else current.decision_id,
+        supersedes_id=_superseded(task, corrected, current.decision_id),
         by=by,
     )
-    queue_id = task.queue_id
-    if answer.verdict == Verdict.ESCALATED:
+    before = cell_counts(prediction, standing)
+    queue_id, second = task.queue_id, None
+    if answer.verdict == Verdict.ESCALATED and task.purpose != Purpose.SENTINEL:
         leads = ReviewQueue.objects.get(project_id=task.project_id, slug=LEADS_QUEUE)
         review.put_back(task, queue=leads)
     else:
         review.finish_task(task)
-        accept_label(decision=decision, current=current, task_type=schema.task_type)
-        offer_decision(decision=decision)
-    _count(task, prediction, decision, queue_id, standing, [*standing, decision])
+        second = settle(task, decision, prediction, current, corrected)
+    change = difference(cell_counts(prediction, [*standing, decision]), before)
+    count(task, prediction, change, day_counts(task, decision, corrected), second, queue_id)
     return decision
+
+
+def _superseded(task: ReviewTask, corrected: Decision | None, counting: int | None) -> int | None:
+    if corrected is not None:
+        return corrected.pk
+    return None if task.purpose == Purpose.SENTINEL else counting
 
 
 @transaction.atomic
@@ -132,7 +147,7 @@ def undo_decision(*, decision_id: int, by: Actor, reason: str = "") -> dict[str,
     require(by, decision.project_id, Permission.REVIEW)
     task = (
         ReviewTask.objects.select_for_update(of=("self",))
-        .select_related("project", "queue")
+        .select_related("project", "queue", "sentinel")
         .get(pk=decision.task_id)
     )
     if not Withdrawal.objects.filter(decision=decision).exists():
@@ -142,18 +157,21 @@ def undo_decision(*, decision_id: int, by: Actor, reason: str = "") -> dict[str,
             raise ConflictError(
                 "already_published", "The decision is in a dataset version; a new decision corrects it."
             )
-        prediction = Prediction.objects.get(pk=decision.prediction_id)
+        prediction = shown_prediction(task, Prediction.objects.get(pk=decision.prediction_id))
         standing = list_standing(decision.item_id)
+        before = cell_counts(prediction, sorted([*standing, decision], key=lambda one: one.pk))
         corrected = find_settling(standing, task.pk)
-        if corrected is None or label is None:
+        second = unsettle(task, decision, prediction, corrected)
+        if corrected is None:
             _put_task_back(task, decision, by)
         else:
             _require_nobody_else_holds(task, by)
             review.finish_task(task)
-            task_type = task.project.task_type
-            restore_label(decision=corrected, current=label, prediction=prediction, task_type=task_type)
-        before = sorted([*standing, decision], key=lambda one: one.pk)
-        _count(task, prediction, decision, task.queue_id, before, standing)
+            restore(task, prediction, label, corrected)
+        change = difference(cell_counts(prediction, standing), before)
+        count(
+            task, prediction, change, negative(day_counts(task, decision, corrected)), second, task.queue_id
+        )
     return {"decision": decision.pk, "task": task.pk, "undone": True}
 
 
@@ -165,7 +183,31 @@ def skip(*, task_id: int, token: str, by: Actor, reason: str = "") -> None:
         if task.state == TaskState.DECIDED:
             return  # a correction that was given up: the decision stands and nothing waits
         prediction = Prediction.objects.get(pk=task.prediction_id)
-        append_delta(task.project_id, [cell_entry(_place(task, prediction), {"skipped": 1})])
+        count(task, prediction, {} if task.purpose in UNCOUNTED else {"skipped": 1})
+
+
+def let_overdue_stand(now: datetime | None = None) -> int:
+    """Settle what no second person has looked at in seven days: the blind check's label counts. How many."""
+    found = second_looks.find_overdue(now)
+    for overdue in found:
+        with transaction.atomic():
+            task = (
+                ReviewTask.objects.select_for_update(of=("self",))
+                .select_related("project")
+                .get(pk=overdue.pk)
+            )
+            if task.state == TaskState.WAITING:
+                _let_stand(task)
+    return len(found)
+
+
+def _let_stand(task: ReviewTask) -> None:
+    prediction = Prediction.objects.get(pk=task.prediction_id)
+    standing = list_standing(task.item_id)
+    before = cell_counts(prediction, standing)
+    review.finish_task(task, TaskState.CANCELLED)
+    accept_check(task, prediction, standing)
+    count(task, prediction, difference(cell_counts(prediction, standing), before))
 
 
 def _put_task_back(task: ReviewTask, decision: Decision, by: Actor) -> None:
@@ -181,6 +223,8 @@ def _put_task_back(task: ReviewTask, decision: Decision, by: Actor) -> None:
     except IntegrityError:
         # A later prediction has made a task for the item since: that one waits, and two may not.
         review.finish_task(task, TaskState.CANCELLED)
+        if task.purpose == Purpose.ADJUDICATION:
+            accept_check(task, Prediction.objects.get(pk=task.prediction_id), list_standing(task.item_id))
 
 
 def _require_nobody_else_holds(task: ReviewTask, by: Actor) -> None:
@@ -192,65 +236,6 @@ def _require_last_of_task(decision: Decision, task: ReviewTask) -> None:
     later = Decision.objects.filter(task=task, pk__gt=decision.pk, withdrawal=None).exists()
     if later:
         raise ConflictError("superseded", "A later decision about this item counts now.")
-
-
-def _first_prediction(task: ReviewTask, prediction: Prediction) -> Prediction | None:
-    """An item has the id of its first prediction."""
-    if prediction.pk == task.item_id:
-        return prediction
-    return Prediction.objects.filter(pk=task.item_id).first()
-
-
-def _place(task: ReviewTask, prediction: Prediction) -> Any:
-    project = task.project
-    moment = (
-        prediction.occurred_at if project.simulation and prediction.occurred_at else prediction.received_at
-    )
-    return place_of(
-        moment=moment,
-        zone=ZoneInfo(project.time_zone),
-        period=prediction.period_id,
-        mv=prediction.model_version_id,
-        confidence=prediction.confidence,
-        segment=prediction.segment,
-        label=prediction.label,
-    )
-
-
-def _count(
-    task: ReviewTask,
-    prediction: Prediction,
-    decision: Decision,
-    queue_id: int,
-    before: list[Decision],
-    after: list[Decision],
-) -> None:
-    """What the item's decisions say of the prediction after the event less what they said before; and the same of the
-    reviewer's day. Reviewers are counted for each decision, also for one that corrects an earlier one."""
-    counts = difference(_label_counts(prediction, after), _label_counts(prediction, before))
-    sign = len(after) - len(before)
-    done = reviewer_counts(decision.purpose, decision.verdict, decision.seconds)
-    entries: list[Any] = [cell_entry(_place(task, prediction), counts)] if counts else []
-    if done:
-        entries.append(
-            {
-                "reviewer": decision.decided_by_id,
-                "queue": queue_id,
-                "day": day_of(decision.decided_at, ZoneInfo(task.project.time_zone)).isoformat(),
-                **{name: sign * value for name, value in done.items()},
-            }
-        )
-    if entries:
-        append_delta(task.project_id, entries)
-
-
-def _label_counts(prediction: Prediction, decisions: list[Decision]) -> dict[str, int]:
-    answers = [
-        CountedAnswer(one.purpose, one.verdict, one.agreed)
-        for one in decisions
-        if one.prediction_id == prediction.pk
-    ]
-    return label_counts(prediction.route, answers, audited=prediction.audited)
 
 
 def _body(decision: Decision) -> dict[str, Any]:

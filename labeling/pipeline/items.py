@@ -11,7 +11,7 @@ from labeling.history.models import HistoryEvent
 from labeling.ingestion.candidates import key_hash_of
 from labeling.ingestion.models import Item, ItemKey, ModelVersion, Prediction, PredictionKey, Route
 from labeling.projects.models import Project
-from labeling.review.models import Exclusion, ReviewTask
+from labeling.review.models import Exclusion, Purpose, ReviewTask
 from labeling.routing.models import PolicyPeriod
 
 
@@ -30,6 +30,7 @@ def get_item_story(project: Project, key: str) -> dict[str, Any]:
     versions = ModelVersion.objects.in_bulk({p.model_version_id for p in predictions})
     decisions = (
         Decision.objects.filter(item_id=known.item_id)
+        .exclude(purpose=Purpose.SENTINEL)
         .select_related("decided_by", "withdrawal", "withdrawal__by")
         .order_by("id")
     )
@@ -85,7 +86,10 @@ def _prediction(
 def _tasks(item_id: int) -> list[dict[str, Any]]:
     """Each task with who holds it and who passed it on. What a task is for is told to nobody who may still meet it."""
     tasks = list(
-        ReviewTask.objects.filter(item_id=item_id).select_related("queue", "claimed_by").order_by("id")
+        ReviewTask.objects.filter(item_id=item_id)
+        .exclude(purpose=Purpose.SENTINEL)
+        .select_related("queue", "claimed_by")
+        .order_by("id")
     )
     events = HistoryEvent.objects.filter(subject__in=[f"task:{task.pk}" for task in tasks])
     told: dict[str, list[HistoryEvent]] = {}

@@ -104,18 +104,21 @@ def _place_one(
     door: Door, candidate: Candidate, prediction_id: int, task_id: int, now: datetime, item_id: int | None
 ) -> Placed:
     rules, row = door.rules, candidate.row
+    label = predicted_label(rules.task_type, row.prediction)
+    period = rules.period_of(candidate.model_version_id, label)
     chosen, reason = rules.policy.choose(
         confidence=row.confidence,
         labels=labels_of(rules.task_type, row.prediction),
         segment=row.segment,
-        high=rules.high,
-        low=rules.low,
+        high=period.high,
+        low=period.low,
     )
+    if chosen == "auto" and row.segment in period.forced_segments:
+        chosen, reason = "review", "segment"
     route = Route(chosen)
     output = _served_now(rules, route, candidate)
-    audit_probability = rules.audit_rate if route == Route.AUTO else 0.0
+    audit_probability = period.audit_rate if route == Route.AUTO else 0.0
     audited = audit_probability > 0 and is_drawn(rules.secret, prediction_id, audit_probability)
-    label = predicted_label(rules.task_type, row.prediction)
     prediction = RoutedPrediction(
         id=prediction_id,
         item_id=item_id or prediction_id,
@@ -125,7 +128,7 @@ def _place_one(
         route=route.value,
         reason=reason,
         policy_number=rules.policy_number,
-        period_id=rules.period_id,
+        period_id=period.period_id,
         audit_probability=audit_probability,
         audited=audited,
         final_output=output if route == Route.FALLBACK else None,
@@ -139,7 +142,7 @@ def _place_one(
         place_of(
             moment=moment,
             zone=ZoneInfo(rules.time_zone),
-            period=rules.period_id,
+            period=period.period_id,
             mv=candidate.model_version_id,
             confidence=row.confidence,
             segment=row.segment,

@@ -78,7 +78,7 @@ with scanned as materialized (
     left join lateral (
         select d.verdict from labeling_decision d
         left join labeling_withdrawal w on w.decision_id = d.id
-        where d.item_id = looked.item_id and w.id is null order by d.id desc limit 1
+        where d.item_id = looked.item_id and w.id is null and d.purpose <> 'sentinel' order by d.id desc limit 1
     ) decided on true
     where (%(segment)s::text is null or looked.segment = %(segment)s)
       and (%(model)s::text is null or version.name = %(model)s)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labeling.decisions.diffing import core_output, equal
+from labeling.decisions.slips import another_output
 from labeling.replay.mapping import Json, Truth
-from labeling.replay.mistakes import another_output
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,32 +1,17 @@
-"""How the replayed people and models err: plausible outputs that are not the right one. Pure and seeded."""
+"""How the replayed people and models err. Pure and seeded."""
 
 import random
 from collections.abc import Sequence
-from copy import deepcopy
 
+from labeling.decisions.slips import another_output, swapped, with_extras
 from labeling.replay.mapping import Json
 
 DEGRADED_ABOVE = 0.95
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 def seeded(*parts: object) -> random.Random:
     """A generator of its own for one event, so that the order of threads changes nothing."""
     return random.Random("\x1f".join(str(part) for part in parts))
-
-
-def another_output(task_type: str, output: Json, labels: Sequence[str], rng: random.Random) -> Json | None:
-    """An output that differs from this one as a slip would; none where no other is possible."""
-    if task_type == "classification":
-        label = _another_label(output["label"], labels, rng)
-        return None if label is None else {"label": label}
-    if task_type == "multilabel":
-        return _toggled(output["labels"], labels, rng)
-    if task_type == "text":
-        return {"text": _mistyped(output["text"], rng)}
-    if task_type == "fields":
-        return _field_slip(output["fields"], rng)
-    return _part_slip(task_type, output[task_type], labels, rng)
 
 
 def degraded(row: Json, task_type: str, labels: Sequence[str], share: float, seed: int) -> Json:
@@ -37,80 +22,7 @@ def degraded(row: Json, task_type: str, labels: Sequence[str], share: float, see
     other = another_output(task_type, row["prediction"], labels, rng)
     if other is None:
         return row
-    worse = row | {"prediction": _kept_extras(row["prediction"], other)}
+    worse = row | {"prediction": with_extras(row["prediction"], other)}
     if task_type == "classification" and "probabilities" in row:
-        worse["probabilities"] = _swapped(row["probabilities"], row["prediction"]["label"], other["label"])
+        worse["probabilities"] = swapped(row["probabilities"], row["prediction"]["label"], other["label"])
     return worse
-
-
-def _kept_extras(prediction: Json, other: Json) -> Json:
-    """Confidences of fields stay; words of a text no longer fit it and go."""
-    return other | {
-        key: prediction[key] for key in ("confidences", "boxes") if key in prediction and key not in other
-    }
-
-
-def _swapped(probabilities: Json, one: str, other: str) -> Json:
-    """The model believes in the other label as much as it did in the first."""
-    swapped = dict(probabilities)
-    first, second = probabilities.get(one), probabilities.get(other)
-    for label, value in ((other, first), (one, second)):
-        if value is None:
-            swapped.pop(label, None)
-        else:
-            swapped[label] = value
-    return swapped
-
-
-def _another_label(label: str, labels: Sequence[str], rng: random.Random) -> str | None:
-    others = [candidate for candidate in labels if candidate != label]
-    return rng.choice(others) if others else None
-
-
-def _toggled(chosen: Sequence[str], labels: Sequence[str], rng: random.Random) -> Json | None:
-    if not labels:
-        return None
-    label = rng.choice(list(labels))
-    kept = [name for name in chosen if name != label]
-    return {"labels": kept if label in chosen else [*kept, label]}
-
-
-def _mistyped(text: str, rng: random.Random) -> str:
-    """One character of the text replaced, never white space, so that trimming cannot hide it."""
-    places = [place for place, letter in enumerate(text) if not letter.isspace()]
-    if not places:
-        return rng.choice(_LETTERS)
-    place = rng.choice(places)
-    letter = rng.choice([candidate for candidate in _LETTERS if candidate != text[place]])
-    return text[:place] + letter + text[place + 1 :]
-
-
-def _field_slip(fields: Json, rng: random.Random) -> Json | None:
-    typed = [name for name, value in fields.items() if value is None or isinstance(value, str)]
-    if not typed:
-        return None
-    name = rng.choice(typed)
-    return {"fields": fields | {name: _mistyped(fields[name] or "", rng)}}
-
-
-def _part_slip(
-    task_type: str, parts: Sequence[Json], labels: Sequence[str], rng: random.Random
-) -> Json | None:
-    """A span or box with another label, or left out, or one too many where there was none."""
-    slipped = deepcopy(list(parts))
-    if not slipped:
-        if not labels:
-            return None
-        empty = (
-            {"start": 0, "end": 1}
-            if task_type == "spans"
-            else {"x": 0.0, "y": 0.0, "width": 0.1, "height": 0.1}
-        )
-        return {task_type: [empty | {"label": rng.choice(list(labels))}]}
-    place = rng.randrange(len(slipped))
-    label = _another_label(slipped[place]["label"], labels, rng)
-    if label is None or rng.random() < 0.5:
-        del slipped[place]
-    else:
-        slipped[place]["label"] = label
-    return {task_type: slipped}

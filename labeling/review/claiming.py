@@ -11,7 +11,8 @@ from labeling.projects.access import Permission, require
 from labeling.projects.models import Project
 from labeling.review import services
 from labeling.review.filters import EVERYTHING, TaskFilter
-from labeling.review.models import ReviewQueue, TaskKind
+from labeling.review.models import Adjudication, ReviewQueue, TaskKind
+from labeling.review.showing import shown_prediction
 from labeling.review.tasks import DEFAULT_QUEUE
 from labeling.routing.queries import get_policy
 
@@ -67,7 +68,18 @@ def show_claims(project: Project, claims: list[services.Claim]) -> list[ClaimedT
     shown = [claim.task.prediction_id for claim in claims if claim.task.kind == TaskKind.REVIEW]
     predictions = Prediction.objects.in_bulk(shown)
     models = ModelVersion.objects.in_bulk({claim.task.model_version_id for claim in claims})
-    return [_show(project, claim, items[claim.task.item_id], predictions, models) for claim in claims]
+    answers = _given_answers(claims)
+    return [
+        _show(project, claim, items[claim.task.item_id], predictions, models, answers.get(claim.task.pk))
+        for claim in claims
+    ]
+
+
+def _given_answers(claims: list[services.Claim]) -> dict[int, list[dict[str, Any]]]:
+    """The answers that disagree, by task; only tasks of that kind have some."""
+    settling = [claim.task.pk for claim in claims if claim.task.kind == TaskKind.ADJUDICATION]
+    found = Adjudication.objects.in_bulk(settling) if settling else {}
+    return {task_id: adjudication.answers for task_id, adjudication in found.items()}
 
 
 def lease_of(project: Project) -> timedelta:
@@ -96,9 +108,12 @@ def _show(
     item: Item,
     predictions: dict[int, Prediction],
     models: dict[int, ModelVersion],
+    answers: list[dict[str, Any]] | None,
 ) -> ClaimedTask:
     task = claim.task
     prediction = predictions.get(task.prediction_id)
+    if prediction is not None:
+        prediction = shown_prediction(task, prediction)
     return ClaimedTask(
         task=task.pk,
         token=str(claim.token),
@@ -109,4 +124,5 @@ def _show(
         confidence=prediction.confidence if prediction else None,
         model=str(models[task.model_version_id]),
         guidelines_version=project.guidelines_number,
+        answers=answers,
     )

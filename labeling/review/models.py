@@ -5,12 +5,16 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from labeling.json_text import JsonText
+
 __all__ = [
+    "Adjudication",
     "Exclusion",
     "Purpose",
     "QueueMark",
     "ReviewQueue",
     "ReviewTask",
+    "Sentinel",
     "TakenBack",
     "TaskKind",
     "TaskState",
@@ -122,6 +126,16 @@ class ReviewTask(models.Model):
             models.Index(fields=["lease_expires_at"], condition=Q(state="claimed"), name="task_lease"),
             models.Index(fields=["claimed_by"], condition=Q(state="claimed"), name="task_claimed_by"),
             models.Index(fields=["item_id"], name="task_by_item"),
+            models.Index(
+                fields=["project", "id"],
+                condition=Q(purpose__in=["audit", "adjudication"], state__in=["waiting", "claimed"]),
+                name="task_open_check",
+            ),
+            models.Index(
+                fields=["project", "purpose", "id"],
+                condition=Q(purpose__in=["second_review", "adjudication", "sentinel"]),
+                name="task_by_check",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -181,3 +195,37 @@ class TakenBack(models.Model):
 
     def __str__(self) -> str:
         return f"task {self.task_id} taken back from {self.holder_id}"
+
+
+class Sentinel(models.Model):
+    """A review task whose answer is known: a past item with its own prediction, or with a wrong one.
+
+    Shown in place of the prediction that the task points at; `period_id` and `policy_number` are those in force when it was
+    made, so that it says the same of itself as its neighbours. Append-only. What people answer is in no label, dataset,
+    outcome or product rate.
+    """
+
+    task = models.OneToOneField(
+        ReviewTask, primary_key=True, on_delete=models.PROTECT, related_name="sentinel"
+    )
+    item_id = models.BigIntegerField(unique=True, help_text="An item is used once")
+    is_wrong = models.BooleanField()
+    output = JsonText()
+    details = JsonText(null=True)
+    period_id = models.BigIntegerField()
+    policy_number = models.IntegerField()
+
+    def __str__(self) -> str:
+        return f"sentinel {self.task_id}"
+
+
+class Adjudication(models.Model):
+    """What a task that settles a disagreement shows: the answers, in an order that was drawn once. Append-only."""
+
+    task = models.OneToOneField(
+        ReviewTask, primary_key=True, on_delete=models.PROTECT, related_name="adjudication"
+    )
+    answers = JsonText(help_text="[{output, origin}], origin being model or reviewer")
+
+    def __str__(self) -> str:
+        return f"adjudication {self.task_id}"

@@ -131,8 +131,8 @@ def list_own_claims(*, project_id: int, by: Actor) -> list[Claim]:
         state=TaskState.CLAIMED,
         claimed_by_id=by.user_id,
         lease_expires_at__gt=timezone.now(),
-    ).order_by("claimed_at", "position")[:50]
-    return [_claim(task) for task in tasks]
+    ).order_by("claimed_at", "position")
+    return [_claim(task) for task in tasks.select_related("sentinel")[:50]]
 
 
 def lock_claimed_task(*, task_id: int, token: str, by: Actor) -> ReviewTask:
@@ -157,7 +157,9 @@ def get_task_of_any_queue(actor: Actor, task_id: int, *, for_update: bool = Fals
     """A task of a project this person reviews in, also where it is not theirs to work on; or NotFoundError."""
     tasks = ReviewTask.objects.select_for_update(of=("self",)) if for_update else ReviewTask.objects.all()
     task = (
-        tasks.select_related("project", "queue").filter(pk=task_id).first() if 0 <= task_id < 2**63 else None
+        tasks.select_related("project", "queue", "sentinel").filter(pk=task_id).first()
+        if 0 <= task_id < 2**63
+        else None
     )
     if task is None:
         raise NotFoundError("not_found", "There is no such task.")
@@ -329,7 +331,7 @@ def _something_is_free(queue: ReviewQueue, by: Actor, now: datetime, only: TaskF
 
 
 def _claims_of(ids: Sequence[int]) -> list[Claim]:
-    tasks = ReviewTask.objects.filter(pk__in=ids).order_by("-priority", "position")
+    tasks = ReviewTask.objects.filter(pk__in=ids).select_related("sentinel").order_by("-priority", "position")
     return [_claim(task) for task in tasks]
 
 

@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 
 from labeling.json_text import JsonText
 
-__all__ = ["PolicyPeriod", "PolicyVersion"]
+__all__ = ["PolicyPeriod", "PolicyVersion", "Stop"]
 
 
 class PolicyVersion(models.Model):
@@ -46,6 +46,9 @@ class PolicyPeriod(models.Model):
     high = models.FloatField(help_text="At or above this confidence a prediction is applied automatically")
     low = models.FloatField(help_text="Below this confidence the fallback applies")
     audit_rate = models.FloatField()
+    forced_segments = JsonText(
+        default=list, help_text="Segments that go to review although the average is good enough"
+    )
     reason = models.TextField()
     opened_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
@@ -66,3 +69,29 @@ class PolicyPeriod(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project_id} period {self.pk} of policy v{self.policy_number}"
+
+
+class Stop(models.Model):
+    """The kill switch of a project, or of one model version: nothing is automatic until somebody ends it."""
+
+    project = models.ForeignKey("labeling.Project", on_delete=models.PROTECT, related_name="stops")
+    model_version = models.ForeignKey(
+        "labeling.ModelVersion", null=True, on_delete=models.PROTECT, related_name="stops"
+    )
+    reason = models.TextField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    started_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "model_version"],
+                condition=models.Q(ended_at__isnull=True),
+                nulls_distinct=False,
+                name="one_stop_at_a_time",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project_id} stopped: {self.reason}"

@@ -107,6 +107,19 @@ class Policy:
             return "review", "medium" + suffix
         return "fallback", "low" + suffix
 
+    def group_of(self, label: str | None) -> str:
+        """The label group of a predicted label: its own where it has an alpha of its own, "" for all others."""
+        return label if label is not None and label in self.body["alpha_by_label"] else ""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return ("", *self.body["alpha_by_label"])
+
+    @property
+    def is_earned(self) -> bool:
+        """Whether the certified cut-off rules instead of `high`."""
+        return bool(self.body["autonomy"] != "off")
+
     def _override_high(self, wanted: float | None, in_force: float) -> float:
         """With autonomy, an override may ask for more than the certified cut-off and never for less."""
         if wanted is None:

@@ -1,12 +1,30 @@
 """Reading what is in force."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from labeling.errors import NotFoundError
 from labeling.projects.label_schema import OutputSchema, compile_schema
 from labeling.projects.models import LabelSchema, Project
 from labeling.routing.models import PolicyPeriod, PolicyVersion
 from labeling.routing.policy import Policy, compile_policy
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A policy period as routing needs it."""
+
+    period_id: int
+    high: float
+    low: float
+    audit_rate: float
+    forced_segments: frozenset[str | None] = frozenset()
+
+
+Scope: TypeAlias = tuple[
+    int | None, str
+]  # model version (none: all without a period of their own), label group
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +41,14 @@ class RoutingRules:
     schema: OutputSchema
     policy: Policy
     policy_number: int
-    period_id: int
-    high: float
-    low: float
-    audit_rate: float
+    general: InForce
+    periods: Mapping[Scope, InForce] = field(default_factory=dict)
+
+    def period_of(self, model_version_id: int, label: str | None) -> InForce:
+        """What rules predictions of this model version with this predicted label."""
+        group = self.policy.group_of(label)
+        own = self.periods.get((model_version_id, group))
+        return own or self.periods.get((None, group)) or self.general
 
 
 def load_rules(project_id: int) -> RoutingRules:
@@ -35,7 +57,12 @@ def load_rules(project_id: int) -> RoutingRules:
     schema_body = LabelSchema.objects.get(project=project, number=project.schema_number).body
     schema = compile_schema(project.task_type, schema_body)
     policy = compile_policy(get_policy(project, project.policy_number).body, schema=schema)
-    period = PolicyPeriod.objects.get(project=project, model_version=None, label_group="", ended_at=None)
+    periods = {
+        (period.model_version_id, period.label_group): InForce(
+            period.pk, period.high, period.low, period.audit_rate, frozenset(period.forced_segments)
+        )
+        for period in PolicyPeriod.objects.filter(project=project, ended_at=None)
+    }
     return RoutingRules(
         project_id=project.pk,
         slug=project.slug,
@@ -47,10 +74,8 @@ def load_rules(project_id: int) -> RoutingRules:
         schema=schema,
         policy=policy,
         policy_number=project.policy_number,
-        period_id=period.pk,
-        high=period.high,
-        low=period.low,
-        audit_rate=period.audit_rate,
+        general=periods[None, ""],
+        periods=periods,
     )
 
 

@@ -12,25 +12,35 @@ from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
-from labeling.routing.models import PolicyPeriod, PolicyVersion
-from labeling.routing.policy import NOTHING_IS_AUTOMATIC, Policy, compile_policy
+from labeling.routing.models import PolicyVersion
+from labeling.routing.periods import renew_periods
+from labeling.routing.policy import Policy, compile_policy
 
 
 def publish_policy(*, project: Project, body: Any, by: Actor, note: str = "", at: str = "") -> PolicyVersion:
     """Make the next policy version and put it in force at once. Raises InvalidError naming the wrong fields."""
-    policy = compile_policy(body, schema=get_output_schema(project), at=at)
+    schema = get_output_schema(project)
+    policy = compile_policy(body, schema=schema, at=at)
     _require_simulation_for_no_interval(project, policy, at)
     if "\x00" in note or len(note) > 2_000:
         raise invalid("/note", "invalid", "a note has at most 2000 characters and no U+0000")
     with transaction.atomic():
         locked = Project.objects.select_for_update().get(pk=project.pk)
+        before = PolicyVersion.objects.filter(project=locked, number=locked.policy_number).first()
         locked.policy_number += 1
         locked.routing_epoch += 1
         locked.save(update_fields=["policy_number", "routing_epoch"])
         version = PolicyVersion.objects.create(
             project=locked, number=locked.policy_number, body=policy.body, note=note, created_by_id=by.user_id
         )
-        _open_general_period(locked, policy, by=by, reason=f"policy v{version.number}")
+        renew_periods(
+            locked,
+            policy,
+            compile_policy(before.body, schema=schema) if before else None,
+            reason=f"policy v{version.number}",
+            by=by,
+            now=timezone.now(),
+        )
         record_event(
             action="policy.published",
             subject=f"policy:{version.number}",
@@ -46,26 +56,6 @@ def publish_policy(*, project: Project, body: Any, by: Actor, note: str = "", at
 def touch_routing(project_id: int) -> None:
     """Make every process load the project's rules anew before it writes again."""
     Project.objects.filter(pk=project_id).update(routing_epoch=F("routing_epoch") + 1)
-
-
-def _open_general_period(project: Project, policy: Policy, *, by: Actor, reason: str) -> PolicyPeriod:
-    """End what is in force and open the period of scopes that have none of their own.
-
-    With autonomy on, a new policy starts where nothing is certified: level 0, nothing is automatic.
-    """
-    now = timezone.now()
-    PolicyPeriod.objects.filter(project=project, ended_at=None).update(ended_at=now)
-    earned = policy.body["autonomy"] != "off"
-    return PolicyPeriod.objects.create(
-        project=project,
-        policy_number=project.policy_number,
-        high=NOTHING_IS_AUTOMATIC if earned else policy.body["high"],
-        low=policy.body["low"],
-        audit_rate=policy.body["audit_rate"],
-        reason=reason,
-        opened_by_id=by.user_id,
-        started_at=now,
-    )
 
 
 def _require_simulation_for_no_interval(project: Project, policy: Policy, at: str) -> None:

@@ -47,11 +47,14 @@ def route_counts(route: str, *, audited: bool = False, manual: bool = False) -> 
     return counts
 
 
-def label_counts(route: str, answers: Sequence[Answer], *, audited: bool = False) -> Counts:
+def label_counts(
+    route: str, answers: Sequence[Answer], *, audited: bool = False, waiting: bool = False
+) -> Counts:
     """What the standing answers of one prediction add, in the order they were given.
 
     The adjudicator's answer settles, else the last one. A blind check that differs, or that cannot tell, counts as an error
     at once: waiting for the adjudicator would let right answers in early and wrong ones late, which flatters the model.
+    `waiting`: a second person is asked, so the error is counted as open too, and alarms wait for it.
     """
     if route == Route.AUTO and not audited:
         return {}
@@ -62,6 +65,8 @@ def label_counts(route: str, answers: Sequence[Answer], *, audited: bool = False
     if given:
         settling = next((a for a in reversed(given) if a.purpose == Purpose.ADJUDICATION), given[-1])
         counts |= _settled_counts(route, settling)
+        if waiting and counts.get("audit_err"):
+            counts["audit_err_open"] = 1
     return counts
 
 

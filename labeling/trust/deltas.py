@@ -29,6 +29,7 @@ class _EntryCounts(TypedDict, total=False):
     audit_done: int
     audit_err: int
     audit_err_adjudicated: int
+    audit_err_open: int
     confirmed: int
     corrected: int
     rejected: int

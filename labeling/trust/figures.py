@@ -55,6 +55,7 @@ class Sums(NamedTuple):
     audit_done: int = 0
     audit_err: int = 0
     audit_err_adjudicated: int = 0
+    audit_err_open: int = 0
     confirmed: int = 0
     corrected: int = 0
     rejected: int = 0

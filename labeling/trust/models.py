@@ -34,6 +34,7 @@ COUNTERS = (
     "audit_done",
     "audit_err",  # the check's label differs, or there was none ("can't tell")
     "audit_err_adjudicated",  # of audit_err: settled by a second person
+    "audit_err_open",  # of audit_err: a second person is asked
     "confirmed",  # of review: the label that settled it equals the prediction
     "corrected",
     "rejected",  # of review and manual fallback: the item cannot be labelled
@@ -79,6 +80,7 @@ class Counts(models.Model):
     audit_done = models.BigIntegerField(default=0)
     audit_err = models.BigIntegerField(default=0)
     audit_err_adjudicated = models.BigIntegerField(default=0)
+    audit_err_open = models.BigIntegerField(default=0)
     confirmed = models.BigIntegerField(default=0)
     corrected = models.BigIntegerField(default=0)
     rejected = models.BigIntegerField(default=0)

@@ -36,7 +36,11 @@ _ANSWERED = """
     select prediction.id, date_bin('15 minutes', {moment}, timestamptz 'epoch'), prediction.period_id,
            prediction.model_version_id, width_bucket(prediction.confidence, %(edges)s::float8[]),
            prediction.segment, prediction.label, prediction.route, prediction.audited,
-           decision.purpose, decision.verdict, decision.agreed
+           decision.purpose, decision.verdict, decision.agreed,
+           prediction.audited and exists (
+               select from labeling_reviewtask task
+               where task.item_id = prediction.item_id and task.prediction_id = prediction.id
+                 and task.purpose = 'adjudication' and task.state in ('waiting', 'claimed'))
     from labeling_decision decision
     join labeling_prediction prediction on prediction.id = decision.prediction_id
     where decision.project_id = %(project)s and prediction.route <> 'settled' and decision.purpose <> %(sentinel)s
@@ -140,7 +144,8 @@ def _routed_entry(row: tuple[Any, ...], zone: ZoneInfo) -> dict[str, Any]:
 
 def _answered_entry(rows: list[tuple[Any, ...]], zone: ZoneInfo) -> dict[str, Any]:
     _id, quarter, period, mv, bucket, segment, label, route, audited, *_ = rows[0]
-    counts = label_counts(route, [Answer(*row[9:]) for row in rows], audited=audited)
+    waiting = rows[0][12]
+    counts = label_counts(route, [Answer(*row[9:12]) for row in rows], audited=audited, waiting=waiting)
     return _place(quarter, zone, period, mv, bucket, segment, label) | counts
 
 

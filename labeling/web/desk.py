@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from labeling.history.actor import Actor
-from labeling.ingestion.models import Item, Prediction
+from labeling.ingestion.models import Prediction
 from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
 from labeling.review.claiming import show_claims
 from labeling.review.models import TaskKind
 from labeling.review.services import Claim
+from labeling.review.showing import shown_prediction
 from labeling.routing.models import PolicyPeriod
 from labeling.web.editors import Editors, FieldsAnswer, LabelChoice, TextAnswer
 from labeling.web.inputs import Block, show_input
@@ -98,18 +99,15 @@ def build_desks(
         return []
     schema = get_output_schema(project)
     shown = {task.task: task for task in show_claims(project, list(claims))}
-    evidence = Prediction.objects.in_bulk(
-        [c.task.prediction_id for c in claims if c.task.kind == TaskKind.REVIEW]
-    )
+    suggested = [c.task for c in claims if c.task.kind == TaskKind.REVIEW]
+    stored = Prediction.objects.in_bulk([task.prediction_id for task in suggested])
+    evidence = {task.pk: shown_prediction(task, stored[task.prediction_id]) for task in suggested}
     periods = PolicyPeriod.objects.in_bulk({prediction.period_id for prediction in evidence.values()})
-    arrived = dict(
-        Item.objects.filter(pk__in=[c.task.item_id for c in claims]).values_list("pk", "received_at")
-    )
     desks = []
     for claim in claims:
         task = shown[claim.task.pk]
         suggestion, probabilities = None, dict[str, float]()
-        prediction = evidence.get(claim.task.prediction_id)
+        prediction = evidence.get(claim.task.pk)
         if prediction and task.prediction is not None:
             probabilities = (prediction.details or {}).get("probabilities") or {}
             suggestion = suggestion_of(task, prediction, periods[prediction.period_id], schema)
@@ -125,7 +123,7 @@ def build_desks(
                 task_type=schema.task_type,
                 item=task.item["id"],
                 segment=task.item["segment"],
-                arrived_at=arrived[claim.task.item_id],
+                arrived_at=claim.task.created_at,
                 blocks=show_input(task.item["input"], links, overlay=task.prediction),
                 suggestion=suggestion,
                 labels=form.labels(),

@@ -26,6 +26,7 @@ from labeling.review.services import (
     get_task_of_any_queue,
     list_own_claims,
 )
+from labeling.review.showing import shown_prediction
 from labeling.review.tasks import DEFAULT_QUEUE
 from labeling.web.answers import PostedAnswer, read_answer
 from labeling.web.inputs import Block, show_input
@@ -103,7 +104,7 @@ def record_posted(task: ReviewTask, form: QueryDict, by: Actor) -> dict[str, Any
     """
     predicted = None
     if task.kind == TaskKind.REVIEW:
-        predicted = Prediction.objects.values_list("output", flat=True).get(pk=task.prediction_id)
+        predicted = shown_prediction(task, Prediction.objects.get(pk=task.prediction_id)).output
     answer = read_answer(form, kind=task.kind, schema=get_output_schema(task.project), predicted=predicted)
     try:
         return _record(task, form.get("token", ""), answer, by)
@@ -151,7 +152,8 @@ def closed(task: ReviewTask, by: Actor) -> Closed:
     item = Item.objects.filter(pk=task.item_id).first()
     seen = None
     if task.kind == TaskKind.REVIEW:
-        seen = Prediction.objects.values_list("output", flat=True).filter(pk=task.prediction_id).first()
+        prediction = Prediction.objects.filter(pk=task.prediction_id).first()
+        seen = shown_prediction(task, prediction).output if prediction else None
     before, after = find_neighbours(decision)
     return Closed(
         decision=decision,

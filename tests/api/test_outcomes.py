@@ -100,6 +100,9 @@ def test_a_confirmed_audit_is_no_news_and_a_correcting_one_is(world: World) -> N
     api.predict([auto(id="x"), auto(id="y")]).expect(200)
     for task, label in zip(api.claim(2), "ab", strict=True):
         api.decide(task, "labelled", {"label": label}).expect(201)
+    assert len(api.outcomes()) == 2, "what differs waits for a second person"
+    rita = world.api("rita", at=api.at)
+    rita.decide(rita.claim_one(), "labelled", {"label": "b"}).expect(201)
     assert [(e["id"], e["origin"], e["output"], e["revision"]) for e in api.outcomes()] == [
         ("x", "auto", {"label": "a"}, 1),
         ("y", "auto", {"label": "a"}, 1),

@@ -364,6 +364,9 @@ def test_an_automatic_prediction_changes_when_its_audit_finds_it_wrong(world: Wo
     api.predict(a_row(id="x", confidence=0.99)).expect(201)
     assert answer_now(api, "single", confidence=0.99) == ("auto", {"label": "a"}, "final")
     api.decide(api.claim_one(), "labelled", {"label": "b"}).expect(201)
+    assert answer_now(api, "single", confidence=0.99) == ("auto", {"label": "a"}, "final")
+    rita = world.api("rita", at=api.at)
+    rita.decide(rita.claim_one(), "labelled", {"label": "b"}).expect(201)
     assert answer_now(api, "single", confidence=0.99) == ("auto", {"label": "b"}, "final")
 
 

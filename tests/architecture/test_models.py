@@ -12,6 +12,7 @@ from django.db import IntegrityError, connection, models, transaction
 
 from labeling.datasets.models import Dataset
 from labeling.datasets.services import publish, set_tag
+from labeling.review.models import ReviewTask, Sentinel
 from labeling.routing.models import PolicyPeriod
 from tests.world import World, a_row
 
@@ -22,6 +23,7 @@ STAGES = sorted(
 MODELS = {model.__name__: model for model in apps.get_app_config("labeling").get_models()}
 
 APPEND_ONLY = {
+    "Adjudication",
     "DatasetEntry",
     "DatasetTagEvent",
     "DatasetVersion",
@@ -34,12 +36,14 @@ APPEND_ONLY = {
     "PolicyVersion",
     "Prediction",
     "TakenBack",
+    "Sentinel",
     "Withdrawal",
 }
 CHANGES_ONCE = {
     "DatasetSegment",  # is retired
     "OutcomeBatch",  # is given its first number
     "PolicyPeriod",  # ends
+    "Stop",  # ends
 }
 MUTABLE = {
     "AcceptedLabel",
@@ -124,6 +128,14 @@ def everything(world: World) -> World:
     taken = rita.claim_one()["task"]
     world.api("lea").post(f"/tasks/{taken}/take-back/", {}).expect(200)
     rita.decide(rita.claim_one(), "corrected", {"label": "b"}).expect(201)
+    checked = world.make_project("checked", policy={"audit_rate": 1, "sentinel_rate": 0})
+    world.api("otto", at=checked).predict(a_row(confidence=0.99)).expect(201)
+    auditor = world.api("rita", at=checked)
+    auditor.decide(auditor.claim_one(), "labelled", {"label": "b"}).expect(201)
+    (task,) = ReviewTask.objects.filter(purpose="adjudication")
+    Sentinel.objects.create(
+        task=task, item_id=task.item_id, is_wrong=True, output={"label": "c"}, period_id=1, policy_number=1
+    )
     dataset = Dataset.objects.get(project=world.letters)
     assert publish(dataset.pk) is not None
     set_tag(dataset=dataset, number=1, name="gold", by=world.otto.actor)

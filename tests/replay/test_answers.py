@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from labeling.decisions.diffing import core_output, equal
+from labeling.decisions.slips import another_output
 from labeling.replay.answers import Habits, answer_task
 from labeling.replay.mapping import Truth
-from labeling.replay.mistakes import another_output, degraded, seeded
+from labeling.replay.mistakes import degraded, seeded
 
 CAREFUL = Habits()
 LABELS = ["a", "b", "c"]

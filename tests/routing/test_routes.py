@@ -126,7 +126,7 @@ def test_no_audits(world: World) -> None:
 @pytest.mark.parametrize("autonomy", ["suggest", "on"])
 def test_autonomy_begins_where_nothing_is_certified(world: World, autonomy: str) -> None:
     api = api_of(world, autonomy=autonomy, audit_rate=0.1)
-    assert load_rules(api.at.pk).high == NOTHING_IS_AUTOMATIC
+    assert load_rules(api.at.pk).general.high == NOTHING_IS_AUTOMATIC
     assert api.predict(a_row(confidence=1.0)).expect(201)["route"] == "review"
     assert api.predict(a_row(confidence=0.1)).expect(201)["route"] == "fallback"
 
@@ -135,8 +135,13 @@ def test_loading_the_rules_gives_what_is_in_force(world: World) -> None:
     project = world.letters
     publish_policy(project=project, body={"high": 0.9, "low": 0.3, "audit_rate": 0.5}, by=world.otto.actor)
     rules = load_rules(project.pk)
-    assert (rules.high, rules.low, rules.audit_rate, rules.policy_number) == (0.9, 0.3, 0.5, 2)
-    assert rules.period_id == PolicyPeriod.objects.get(project=project, ended_at=None).pk
+    assert (rules.general.high, rules.general.low, rules.general.audit_rate, rules.policy_number) == (
+        0.9,
+        0.3,
+        0.5,
+        2,
+    )
+    assert rules.general.period_id == PolicyPeriod.objects.get(project=project, ended_at=None).pk
     touch_routing(project.pk)
     assert load_rules(project.pk).epoch == rules.epoch + 1
 

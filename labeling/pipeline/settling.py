@@ -1,0 +1,183 @@
+"""What follows from an answer, by why its task existed: label, dataset, second looks, and counts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+
+from labeling.datasets.services import offer_decision
+from labeling.decisions.models import AcceptedLabel, Decision, Verdict
+from labeling.decisions.services import accept_label, lock_accepted_label, restore_label
+from labeling.ingestion.models import Prediction, Route
+from labeling.pipeline import second_looks
+from labeling.review.models import Purpose, ReviewTask
+from labeling.trust.counting import Answer, difference, label_counts, reviewer_counts
+from labeling.trust.deltas import append_delta, cell_entry, place_of
+from labeling.trust.timegrid import day_of
+
+Second = second_looks.Second
+
+# Test items and second reviews measure people: they change no count of predictions.
+UNCOUNTED = frozenset({Purpose.SENTINEL, Purpose.SECOND_REVIEW})
+
+
+def settle(
+    task: ReviewTask,
+    decision: Decision,
+    prediction: Prediction,
+    current: AcceptedLabel,
+    corrected: Decision | None,
+) -> Second | None:
+    """Let an answer count, or have somebody else look first. Returns what a second review says about the first one.
+
+    `current` is the item's row, locked; `corrected` the earlier answer to the same task, if this one replaces it.
+    """
+    task_type = task.project.task_type
+    if decision.verdict == Verdict.ESCALATED:
+        return None
+    if corrected is not None and task.purpose in (Purpose.AUDIT, Purpose.SECOND_REVIEW):
+        second_looks.cancel_adjudication(task)
+    if task.purpose == Purpose.SECOND_REVIEW:
+        return second_looks.compare_with_first(task, decision, corrected)
+    if second_looks.disagrees(task, decision):
+        second_looks.ask_second(task, decision, prediction, task_type)
+    elif decision.verdict == Verdict.REJECTED and _is_served(task, prediction):
+        pass  # nobody can tell: what is served stays
+    elif task.purpose == Purpose.SENTINEL:
+        # Done like real work, so that it takes as long, and taken back: what is answered here is no label.
+        with transaction.atomic():
+            _accept(decision, current, task_type)
+            transaction.set_rollback(True)
+    else:
+        _accept(decision, current, task_type)
+        if corrected is None:
+            second_looks.draw_second_review(task, decision)
+    return None
+
+
+def unsettle(
+    task: ReviewTask, decision: Decision, prediction: Prediction, corrected: Decision | None
+) -> Second | None:
+    """What had followed from an answer is taken back with it; ConflictError when others have gone on from there."""
+    if decision.verdict == Verdict.ESCALATED:
+        return None
+    if task.purpose in (Purpose.AUDIT, Purpose.SECOND_REVIEW):
+        second_looks.cancel_adjudication(task)
+    if task.purpose == Purpose.REVIEW and corrected is None:
+        second_looks.cancel_second_review(task)
+    if task.purpose == Purpose.SECOND_REVIEW:
+        return second_looks.forget_comparison(task, decision, corrected)
+    return None
+
+
+def restore(
+    task: ReviewTask, prediction: Prediction, current: AcceptedLabel | None, corrected: Decision
+) -> None:
+    """A correction was undone: the answer before it counts again, or waits for its second person again."""
+    task_type = task.project.task_type
+    if second_looks.disagrees(task, corrected):
+        second_looks.ask_second(task, corrected, prediction, task_type)
+    elif task.purpose not in UNCOUNTED and current is not None:
+        restore_label(decision=corrected, current=current, prediction=prediction, task_type=task_type)
+
+
+def accept_check(task: ReviewTask, prediction: Prediction, standing: Sequence[Decision]) -> None:
+    """Nobody settles it: the label of the blind check stands after all."""
+    checks = [
+        d for d in standing if d.prediction_id == prediction.pk and d.purpose == Purpose.AUDIT and d.output
+    ]
+    if not checks:
+        return  # it was about two reviews: the first one's label stands anyway
+    current = lock_accepted_label(
+        project_id=task.project_id,
+        item_id=task.item_id,
+        first=first_prediction(task, prediction),
+        task_type=task.project.task_type,
+    )
+    _accept(checks[-1], current, task.project.task_type)
+
+
+def cell_counts(prediction: Prediction, standing: Sequence[Decision]) -> dict[str, int]:
+    """What the standing decisions about an item say of one prediction."""
+    answers = [
+        Answer(one.purpose, one.verdict, one.agreed) for one in standing if one.prediction_id == prediction.pk
+    ]
+    waiting = prediction.audited and bool(answers) and second_looks.is_open(prediction)
+    return label_counts(prediction.route, answers, audited=prediction.audited, waiting=waiting)
+
+
+def day_counts(task: ReviewTask, decision: Decision, corrected: Decision | None) -> dict[str, Any]:
+    """What a decision adds to its reviewer's day. A test item counts once, by the last answer; other work each time."""
+    if task.purpose == Purpose.SENTINEL:
+        before = _known_item_counts(task, corrected) if corrected else {}
+        counts: Mapping[str, float] = difference(_known_item_counts(task, decision), before)
+    else:
+        counts = reviewer_counts(task.purpose, decision.verdict, decision.seconds)
+    return {"reviewer": decision.decided_by_id, "decided_at": decision.decided_at, **counts}
+
+
+def negative(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, taken away."""
+    return {name: value if name in _WHOSE else -value for name, value in counts.items()}
+
+
+def count(
+    task: ReviewTask,
+    prediction: Prediction,
+    change: Mapping[str, int],
+    day: Mapping[str, Any] | None = None,
+    second: Mapping[str, Any] | None = None,
+    queue_id: int | None = None,
+) -> None:
+    """Leave what changes in the prediction's cell, in its reviewer's day, and in the day of whoever is compared with them."""
+    zone = ZoneInfo(task.project.time_zone)
+    entries: list[dict[str, Any]] = [cell_entry(_place(task, prediction), change)]
+    for whose in (day, second):
+        if whose is not None:
+            counts = {name: value for name, value in whose.items() if name != "decided_at"}
+            when = day_of(whose["decided_at"], zone).isoformat()
+            entries.append({"queue": queue_id, "day": when, **counts})
+    append_delta(task.project_id, entries)
+
+
+def first_prediction(task: ReviewTask, prediction: Prediction) -> Prediction | None:
+    """An item has the id of its first prediction."""
+    if prediction.pk == task.item_id:
+        return prediction
+    return Prediction.objects.filter(pk=task.item_id).first()
+
+
+_WHOSE = frozenset({"reviewer", "decided_at"})
+
+
+def _accept(decision: Decision, current: AcceptedLabel, task_type: str) -> None:
+    accept_label(decision=decision, current=current, task_type=task_type)
+    offer_decision(decision=decision)
+
+
+def _is_served(task: ReviewTask, prediction: Prediction) -> bool:
+    return prediction.route == Route.AUTO and task.purpose in (Purpose.AUDIT, Purpose.ADJUDICATION)
+
+
+def _known_item_counts(task: ReviewTask, decision: Decision) -> dict[str, float]:
+    """How a reviewer did on a test item: whether a wrong prediction was accepted, a right one changed."""
+    if task.sentinel.is_wrong:
+        return {"sentinels": 1, "sentinels_missed": int(decision.verdict == Verdict.CONFIRMED)}
+    return {"gold": 1, "gold_changed": int(decision.verdict == Verdict.CORRECTED)}
+
+
+def _place(task: ReviewTask, prediction: Prediction) -> Any:
+    project = task.project
+    moment = (
+        prediction.occurred_at if project.simulation and prediction.occurred_at else prediction.received_at
+    )
+    return place_of(
+        moment=moment,
+        zone=ZoneInfo(project.time_zone),
+        period=prediction.period_id,
+        mv=prediction.model_version_id,
+        confidence=prediction.confidence,
+        segment=prediction.segment,
+        label=prediction.label,
+    )

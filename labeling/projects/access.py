@@ -85,6 +85,19 @@ def require_admin(actor: Actor, scope: Scope = Scope.MANAGE) -> None:
         raise NotAllowedError("role_missing", "Only an administrator may do this.")
 
 
+def require_lead_somewhere(actor: Actor) -> None:
+    """Refuse unless the actor leads a project, or administers."""
+    if not leads_somewhere(actor):
+        raise NotAllowedError("role_missing", "Only people who lead a project may see this.")
+
+
+def leads_somewhere(actor: Actor) -> bool:
+    """Whether the actor leads or owns a project, or administers."""
+    return actor.is_admin or (
+        Membership.objects.filter(user_id=actor.user_id, role__in=Permission.LEAD.value.roles).exists()
+    )
+
+
 def require_account(actor: Actor, user: Any) -> None:
     """Refuse unless the actor may do something to the whole account of a person, not only to their role in one project."""
     if actor.scopes is not None and Scope.MANAGE not in actor.scopes:

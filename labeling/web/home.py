@@ -13,7 +13,7 @@ from django.utils import timezone
 from labeling.datasets.models import Dataset
 from labeling.datasets.queries import MAIN
 from labeling.history.actor import Actor
-from labeling.projects.access import Permission
+from labeling.projects.access import Permission, leads_somewhere
 from labeling.projects.models import Membership, Project, Role
 from labeling.projects.queries import list_projects
 from labeling.review.queries import QueueState, list_queues_of
@@ -73,7 +73,8 @@ def overview(request: HttpRequest) -> HttpResponse:
 @page("GET")
 def keys(request: HttpRequest) -> HttpResponse:
     """What each key does, as a page or in a dialog."""
-    return render(request, "keys.html#keys" if is_fragment(request) else "keys.html")
+    context = {"leads": leads_somewhere(actor_of(request))}
+    return render(request, "keys.html#keys" if is_fragment(request) else "keys.html", context)
 
 
 def _home(actor: Actor) -> HomePage:

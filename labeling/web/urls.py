@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from labeling.web import (
     account,
+    components,
     dataset_versions,
     datasets,
     filters,
@@ -125,6 +126,7 @@ _project = [
 urlpatterns = [
     path("", home.overview, name="home"),
     path("keys/", home.keys, name="keys"),
+    path("components/", components.sheet, name="components"),
     path(
         "account/",
         _area(

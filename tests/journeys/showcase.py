@@ -11,6 +11,8 @@ from typing import Any
 from labeling.datasets.models import Dataset, DatasetEntry
 from labeling.datasets.services import publish, request_publication
 from labeling.ingestion.models import Item
+from labeling.projects.accounts import make_password_link
+from labeling.projects.invitations import invite
 from labeling.projects.models import Project
 from labeling.trust.services import fold_deltas
 from tests.journeys.desk import send
@@ -75,6 +77,7 @@ def build(world: World) -> dict[str, str]:
     pages = {
         "home": "/",
         "keys": "/keys/",
+        "components": "/components/",
         "account": "/account/",
         "project-new": "/projects/new/",
         "missing": "/projects/nope/",
@@ -101,6 +104,11 @@ def build(world: World) -> dict[str, str]:
         "dataset-record": f"{base}datasets/records/?id={key}",
         "dataset-record-unknown": f"{base}datasets/records/?id=nope",
         "dataset-empty": "/projects/invoice-lines/datasets/",
+        "filter": f"{base}review/default/filter/",
+        "mine": f"{base}tasks/mine/",
+        "claims": f"{base}claims/",
+        "sign-in": "/account/sign-in/",
+        **_links(world),
     }
     world.make_project("invoice-lines", "fields", simulation=True)
     pages["first-steps"] = "/projects/invoice-lines/"
@@ -116,6 +124,14 @@ def build(world: World) -> dict[str, str]:
         pages[f"review-{slug}"] = f"/projects/{slug}/review/{'default/' if slug == 'labels' else ''}"
     fold_deltas()
     return pages
+
+
+def _links(world: World) -> dict[str, str]:
+    """What people reach before they are signed in."""
+    project = Project.objects.get(slug="dispute-reasons")
+    _invitation, join = invite(project=project, name="Ida", role="reviewer", by=world.otto.actor)
+    _link, password = make_password_link(user=world.rolf.user, by=world.ada.actor)
+    return {"link-join": f"/link/join/{join}/", "link-password": f"/link/password/{password}/"}
 
 
 def _disputes(world: World) -> None:

@@ -95,6 +95,13 @@ def test_tasks_of_other_projects_are_not_there(verb: str, as_: As, world: World)
     assert getattr(as_("rita"), method)(f"/projects/letters/tasks/{2**70}/{verb}").status_code == 404
 
 
+def test_the_component_sheet_is_for_those_who_lead(as_: As) -> None:
+    for name, status in {"ada": 200, "otto": 200, "lea": 200, "rita": 403, "vic": 403, "nora": 403}.items():
+        assert as_(name).get("/components/").status_code == status, name
+        assert ("/components/" in as_(name).get("/keys/").content.decode()) == (status == 200)
+    assert Client().get("/components/").status_code == 302
+
+
 def test_only_administrators_make_projects(as_: As) -> None:
     assert as_("ada").get("/projects/new/").status_code == 200
     for name in ("otto", "rita", "nora"):

@@ -91,11 +91,11 @@ def pages(live_world: World) -> dict[str, str]:
 @pytest.mark.parametrize("width", SIZES)
 def test_every_page(width: int, open_browser: Callable[..., Page], pages: dict[str, str]) -> None:
     problems: list[str] = []
-    page = open_browser(
+    ada = open_browser(
         "ada", width=width, height=SIZES[width], color_scheme="light", reduced_motion="reduce"
     )
     stranger = open_browser(width=width, height=SIZES[width], color_scheme="light", reduced_motion="reduce")
-    page.route(
+    ada.route(
         "**/broken/", lambda route: route.fulfill(content_type="text/html", body=render_to_string("500.html"))
     )
     for name, url in {**pages, "broken": "/broken/"}.items():

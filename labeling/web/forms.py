@@ -7,7 +7,14 @@ from django import forms
 
 from labeling.errors import LabelingError
 
-_PLAIN = (forms.TextInput, forms.NumberInput, forms.Textarea, forms.Select)
+_PLAIN = (
+    forms.TextInput,
+    forms.EmailInput,
+    forms.PasswordInput,
+    forms.NumberInput,
+    forms.Textarea,
+    forms.Select,
+)
 
 
 class PageForm(forms.Form):

@@ -27,7 +27,7 @@ SIZES = {1440: 900, 390: 844}
 NARROWER = {1440: [(720, 450)], 390: [(320, 640)]}
 """What is left of the window at 200 % zoom, and the narrowest that WCAG asks for (1.4.10)."""
 
-NO_PAGES = {"media", "trust:csv", "trust:svg", "dataset:choose-difference"}
+NO_PAGES = {"media", "trust:csv", "trust:svg", "trust:groups", "dataset:choose-difference"}
 """Files, and what leads on to another page."""
 ELSEWHERE = {"account:sign-out", "task:detail"}
 """A form without a page; tasks are looked at in their queues."""
@@ -91,9 +91,7 @@ def pages(live_world: World) -> dict[str, str]:
 @pytest.mark.parametrize("width", SIZES)
 def test_every_page(width: int, open_browser: Callable[..., Page], pages: dict[str, str]) -> None:
     problems: list[str] = []
-    ada = open_browser(
-        "ada", width=width, height=SIZES[width], color_scheme="light", reduced_motion="reduce"
-    )
+    ada = open_browser("ada", width=width, height=SIZES[width], color_scheme="light", reduced_motion="reduce")
     stranger = open_browser(width=width, height=SIZES[width], color_scheme="light", reduced_motion="reduce")
     ada.route(
         "**/broken/", lambda route: route.fulfill(content_type="text/html", body=render_to_string("500.html"))
@@ -103,7 +101,6 @@ def test_every_page(width: int, open_browser: Callable[..., Page], pages: dict[s
         page.set_viewport_size({"width": width, "height": SIZES[width]})
         page.emulate_media(color_scheme="light")
         page.goto(url)
-        page.wait_for_load_state("networkidle")
         problems += look_at(page, name, width)
     assert not problems, "\n" + "\n".join(problems)
 
@@ -120,7 +117,10 @@ def look_at(page: Page, name: str, width: int) -> Iterator[str]:
     for check in (NAMELESS, TOO_SMALL, TOO_WIDE):
         yield from (where + str(found) for found in page.evaluate(check))
     _keep_picture(page, name, width, "light")
-    yield from (where + found for found in violations(page))
+    found = violations(page)
+    if name == "components":  # several desks on one page are there only
+        found = [line for line in found if not line.startswith("landmark-unique")]
+    yield from (where + line for line in found)
     page.emulate_media(color_scheme="dark")
     _keep_picture(page, name, width, "dark")
     yield from (where + "dark: " + found for found in violations(page, only_colour=True))

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from labeling.api import health, problems
 from labeling.web import errors as pages
@@ -31,6 +32,9 @@ urlpatterns = [
     path("readyz", health.readyz),
     path("metrics", health.metrics),
     path("api/v1/", include(("labeling.api.v1.urls", "api"))),
+    path(
+        "admin/password_change/", RedirectView.as_view(pattern_name="account:detail")
+    ),  # told in the history there
     path("admin/", admin.site.urls),
     path("", include("labeling.web.urls")),
 ]

@@ -102,6 +102,19 @@ def change_password(*, user: Any, password: str, by: Actor) -> None:
 
 
 @transaction.atomic
+def change_account(*, user: Any, by: Actor, **changes: Any) -> None:
+    """Change names, address or administrator's rights of an account; nobody takes those rights from themselves."""
+    if user.pk == by.user_id and not changes.get("is_superuser", True):
+        raise InvalidError("own_account", "You cannot take your own administrator's rights away.")
+    before = {name: getattr(user, name) for name in changes}
+    for name, value in changes.items():
+        setattr(user, name, value)
+    if changes:
+        user.save(update_fields=list(changes))
+        _record(user, "user.changed", by, before=before, after=changes)
+
+
+@transaction.atomic
 def deactivate(*, user: Any, by: Actor) -> bool:
     """Close an account: its sessions end and its keys are refused at once. Says whether it was open.
 

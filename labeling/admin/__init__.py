@@ -1,0 +1,14 @@
+"""Django's admin, for administrators of the instance: everything configurable, changed through the services.
+
+What is append-only can only be looked at; lists of big tables show their newest rows and count nothing.
+"""
+
+from django.contrib import admin
+
+from labeling.admin import people, projects, work
+
+__all__ = ["people", "projects", "work"]
+
+admin.site.site_header = "reviewapp"
+admin.site.site_title = "reviewapp"
+admin.site.index_title = "Administration"

@@ -1,0 +1,126 @@
+"""The instance that is measured, a plain server beside it for floors, and what each part of them spends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+from bench.wire import Wire, request
+from labeling.replay.credentials import Credentials, read_credentials
+from tests.stack.instance import PROJECT, Instance, clean_environment, free_port, wait_for
+
+Headers = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """CPU seconds of each part since it began."""
+
+    server: float
+    database: float
+
+    def __sub__(self, before: Spent) -> Spent:
+        return Spent(self.server - before.server, self.database - before.database)
+
+
+class Place:
+    """A running instance, with the administrator's key and a database connection."""
+
+    def __init__(self, instance: Instance, floor_port: int) -> None:
+        self.instance = instance
+        self.port = instance.port
+        self.floor_port = floor_port
+        self.credentials: Credentials = read_credentials(instance.home.credentials)
+        self.database_url = instance.home.own_services.database_url
+        self._wire = Wire(self.port)
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection of the harness's own, committing each statement."""
+        return psycopg.connect(self.database_url, autocommit=True)
+
+    def headers(self, key: str | None = None) -> Headers:
+        return {"Authorization": f"Bearer {key or self.credentials.api_key}"}
+
+    def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
+        """One API call; its answer. RuntimeError with the problem when it is refused."""
+        status, answer = self._wire.ask(request(method, f"/api/v1{path}", body, headers=self.headers(key)))
+        if status >= 400:
+            raise RuntimeError(f"{method} {path}: {status} {answer[:500]!r}")
+        return json.loads(answer) if answer else None
+
+    def spent(self) -> Spent:
+        """What web server and database have used so far."""
+        return Spent(
+            _cpu(psutil.Process(self.instance.pid("web"))), _cpu(psutil.Process(self.instance.pid("postgres")))
+        )
+
+
+@contextmanager
+def running_place() -> Iterator[Place]:
+    """An instance in a temporary home, gone afterwards, and the floor's server on the same database."""
+    with tempfile.TemporaryDirectory(prefix="reviewapp-bench-") as folder:
+        instance = Instance(Path(folder) / "home")
+        try:
+            instance.start()
+            port = free_port()
+            with _floor_server(instance, port):
+                yield Place(instance, port)
+        finally:
+            if instance.process is not None and instance.process.poll() is None:
+                instance.stop()
+            instance.clean_up()
+
+
+@contextmanager
+def _floor_server(instance: Instance, port: int) -> Iterator[None]:
+    """The same web server with the same options, answering with the smallest views there can be."""
+    environment: Mapping[str, str] = clean_environment(
+        DJANGO_SETTINGS_MODULE="bench.floor.settings", FLOOR_DATABASE_URL=instance.home.own_services.database_url
+    )
+    options = ["--interface", "wsgi", "--http", "1", "--no-ws", "--log-level", "warning", "--backlog", "1024"]
+    options += ["--port", str(port), "--workers", "2", "--blocking-threads", "8"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "granian", *options, "bench.floor.site:application"], cwd=PROJECT, env=environment
+    )
+    try:
+        wait_for(lambda: _answers(port), 30, "the floor's server answers")
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return Wire(port).ask(request("GET", "/constant"))[0] == 200
+    except OSError:
+        return False
+
+
+def _cpu(process: psutil.Process) -> float:
+    total = 0.0
+    for one in (process, *process.children(recursive=True)):
+        try:
+            times = one.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system
+        if one.pid == process.pid:
+            total += times.children_user + times.children_system
+    return total
+
+
+def settle(seconds: float = 1.0) -> None:
+    """Let what an earlier measurement left behind (folding, checkpoints) pass."""
+    time.sleep(seconds)

@@ -21,7 +21,9 @@ SLUG = "bench"
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, under 90 s")
-    parser.add_argument("--rows", type=int, help=f"stored predictions (default {ROWS:,}, quick {QUICK_ROWS:,})")
+    parser.add_argument(
+        "--rows", type=int, help=f"stored predictions (default {ROWS:,}, quick {QUICK_ROWS:,})"
+    )
     parser.add_argument("--only", help="names of works, with commas between them")
     given = parser.parse_args()
     wanted = set(given.only.split(",")) if given.only else None
@@ -35,7 +37,13 @@ def main() -> int:
         place.call(
             "POST",
             "/projects/",
-            {"slug": SLUG, "name": "Benchmark", "task_type": "classification", "label_schema": SCHEMA, "policy": POLICY},
+            {
+                "slug": SLUG,
+                "name": "Benchmark",
+                "task_type": "classification",
+                "label_schema": SCHEMA,
+                "policy": POLICY,
+            },
         )
         with place.connect() as connection:
             _fill(Filler(connection, SLUG), rows)

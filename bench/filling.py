@@ -61,10 +61,14 @@ class Filler:
         with connection.cursor() as cursor:
             cursor.execute("select id from labeling_project where slug = %s", [slug])
             self._values["project"] = self._one(cursor)
-            cursor.execute("select id from labeling_reviewqueue where project_id = %(project)s and slug = 'default'", self._values)
+            cursor.execute(
+                "select id from labeling_reviewqueue where project_id = %(project)s and slug = 'default'",
+                self._values,
+            )
             self._values["queue"] = self._one(cursor)
             cursor.execute(
-                "select id from labeling_policyperiod where project_id = %(project)s and ended_at is null", self._values
+                "select id from labeling_policyperiod where project_id = %(project)s and ended_at is null",
+                self._values,
             )
             self._values["period"] = self._one(cursor)
             cursor.execute(

@@ -62,7 +62,8 @@ class Place:
     def spent(self) -> Spent:
         """What web server and database have used so far."""
         return Spent(
-            _cpu(psutil.Process(self.instance.pid("web"))), _cpu(psutil.Process(self.instance.pid("postgres")))
+            _cpu(psutil.Process(self.instance.pid("web"))),
+            _cpu(psutil.Process(self.instance.pid("postgres"))),
         )
 
 
@@ -86,12 +87,15 @@ def running_place() -> Iterator[Place]:
 def _floor_server(instance: Instance, port: int) -> Iterator[None]:
     """The same web server with the same options, answering with the smallest views there can be."""
     environment: Mapping[str, str] = clean_environment(
-        DJANGO_SETTINGS_MODULE="bench.floor.settings", FLOOR_DATABASE_URL=instance.home.own_services.database_url
+        DJANGO_SETTINGS_MODULE="bench.floor.settings",
+        FLOOR_DATABASE_URL=instance.home.own_services.database_url,
     )
     options = ["--interface", "wsgi", "--http", "1", "--no-ws", "--log-level", "warning", "--backlog", "1024"]
     options += ["--port", str(port), "--workers", "2", "--blocking-threads", "8"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "granian", *options, "bench.floor.site:application"], cwd=PROJECT, env=environment
+        [sys.executable, "-m", "granian", *options, "bench.floor.site:application"],
+        cwd=PROJECT,
+        env=environment,
     )
     try:
         wait_for(lambda: _answers(port), 30, "the floor's server answers")

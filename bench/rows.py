@@ -10,17 +10,27 @@ LABELS = ("ok", "scratch", "dent", "stain")
 SCHEMA = {"labels": list(LABELS)}
 POLICY = {"high": 0.9, "low": 0.2, "audit_rate": 0.02, "sentinel_rate": 0}
 INPUT_BYTES = 400
+WORDS = (
+    *(
+        "surface part housing near edge left right small dark line scratch over about two three bright".split()
+    ),
+    *(
+        "after pressing inspected twice \u00e0 gauche caf\u00e9 batch operator says that it seems fine".split()
+    ),
+)
 
 
 def make_row(rng: random.Random, *, confidence: float | None = None) -> dict[str, Any]:
     """One row with a random id. Without `confidence`: 80 % applied automatically, 18 % reviewed, 2 % fallback."""
     if confidence is None:
         confidence = rng.choices((0.97, 0.7, 0.1), (80, 18, 2))[0]
-    text = {"text": "", "line": rng.randrange(40), "camera": f"c{rng.randrange(9)}"}
-    text["text"] = rng.randbytes(300).hex()[: INPUT_BYTES - len(json.dumps(text))]
+    features = [round(rng.gauss(0, 3), 4) for _ in range(12)]
+    content = {"text": "", "line": rng.randrange(40), "camera": f"c{rng.randrange(9)}", "features": features}
+    words = " ".join(rng.choices(WORDS, k=INPUT_BYTES // 5))
+    content["text"] = words[: INPUT_BYTES - len(json.dumps(content))]
     return {
         "id": f"{rng.getrandbits(64):016x}-{rng.getrandbits(32):08x}",
-        "input": text,
+        "input": content,
         "prediction": {"label": rng.choice(LABELS)},
         "confidence": round(confidence - rng.random() * 0.05, 6),
         "model": "inspector",

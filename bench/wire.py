@@ -65,9 +65,7 @@ class Wire:
         return part
 
 
-def request(
-    method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None
-) -> bytes:
+def request(method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None) -> bytes:
     """A whole HTTP/1.1 request; `body` is JSON, or bytes that are sent as they are."""
     content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = {

@@ -14,7 +14,7 @@ import msgspec
 _encoder = msgspec.json.Encoder(order="sorted")
 # How a float that is a whole number may be written: 1.0, or 1e16 from there on. Text may look like that too, then we walk
 # for nothing.
-_WHOLE_FLOAT = re.compile(rb"\.0|[0-9]e[0-9+]")
+_WHOLE_FLOAT = re.compile(rb"\.0(?![0-9])|[0-9]e[0-9+]")
 
 
 def canonical_bytes(value: Any) -> bytes:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -89,10 +90,9 @@ def decode_array(body: bytes) -> list[Row | BadRow]:
         rows = _rows_decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return [_explain(value) for value in _parse_list(body)]
-    if len(body) > MAX_ROW_BYTES:
+    if _needs_full_walk(body):
         return [_finish(row, msgspec.json.encode(row)) for row in rows]
-    suspicious = _needs_full_walk(body)
-    return [_finish(row, body, suspicious) for row in rows]
+    return [_finish(row, None) for row in rows]
 
 
 def decode_lines(body: bytes, *, most: int) -> Iterator[Row | BadRow]:
@@ -217,14 +217,14 @@ def _explain_field(name: str, value: Any) -> list[FieldError]:
     return _check_name(name, value)
 
 
-def _finish(row: Row, encoded: bytes, suspicious: bool | None = None) -> Row | BadRow:
-    """The checks that msgspec does not make."""
-    errors = [error for name in _NAMES for error in _check_name(name, getattr(row, name))]
-    if len(encoded) > MAX_ROW_BYTES and suspicious is None:
+def _finish(row: Row, encoded: bytes | None) -> Row | BadRow:
+    """The checks that msgspec does not make. Without `encoded`, the row is known to need no full walk."""
+    errors = [*_check_name("id", row.id), *_check_model_names(row.model, row.model_version, row.segment)]
+    if encoded is not None and len(encoded) > MAX_ROW_BYTES:
         errors.append(FieldError("", "too_large", f"a row has at most {MAX_ROW_BYTES} bytes"))
     if row.occurred_at is not None:
         errors += _to_utc(row)
-    full = _needs_full_walk(encoded) if suspicious is None else suspicious
+    full = encoded is not None and _needs_full_walk(encoded)
     parts = (
         ("input", row.input),
         ("prediction", row.prediction),
@@ -268,6 +268,13 @@ def _check_name(name: str, value: Any) -> list[FieldError]:
     return []
 
 
+@lru_cache(maxsize=4_096)
+def _check_model_names(model: str, version: str, segment: str | None) -> tuple[FieldError, ...]:
+    """The same few come again and again."""
+    named = zip(_NAMES[1:], (model, version, segment), strict=True)
+    return tuple(error for name, value in named for error in _check_name(name, value))
+
+
 def _needs_full_walk(encoded: bytes) -> bool:
     """Whether the bytes may hold U+0000, an integer outside 64 bits, or a text over the limit."""
     return b"\\u0000" in encoded or len(encoded) > MAX_STRING or _LONG_DIGITS.search(encoded) is not None
@@ -278,9 +285,10 @@ def _depth_exceeds(value: Any, limit: int) -> bool:
         value = value.values()
     elif not isinstance(value, list):
         return False
-    return limit == 0 or any(
-        _depth_exceeds(part, limit - 1) for part in value if isinstance(part, dict | list)
-    )
+    if limit == 0:
+        return True
+    # A list, not a generator: most parts are scalars, and this runs for every row.
+    return any([_depth_exceeds(part, limit - 1) for part in value if isinstance(part, (dict, list))])  # noqa: C419
 
 
 def _walk(value: Any, pointer: str, depth: int) -> list[FieldError]:

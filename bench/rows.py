@@ -12,10 +12,42 @@ POLICY = {"high": 0.9, "low": 0.2, "audit_rate": 0.02, "sentinel_rate": 0}
 INPUT_BYTES = 400
 WORDS = (
     *(
-        "surface part housing near edge left right small dark line scratch over about two three bright".split()
+        [
+            "surface",
+            "part",
+            "housing",
+            "near",
+            "edge",
+            "left",
+            "right",
+            "small",
+            "dark",
+            "line",
+            "scratch",
+            "over",
+            "about",
+            "two",
+            "three",
+            "bright",
+        ]
     ),
     *(
-        "after pressing inspected twice \u00e0 gauche caf\u00e9 batch operator says that it seems fine".split()
+        [
+            "after",
+            "pressing",
+            "inspected",
+            "twice",
+            "à",
+            "gauche",
+            "café",
+            "batch",
+            "operator",
+            "says",
+            "that",
+            "it",
+            "seems",
+            "fine",
+        ]
     ),
 )
 

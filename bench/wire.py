@@ -16,7 +16,11 @@ class Wire:
         self._rest = b""
 
     def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Send one whole request and read one whole answer. A connection that the server has closed is opened anew."""
+        """Send one whole request and read one whole answer: status and body."""
+        return self.ask_with_head(request)[:2]
+
+    def ask_with_head(self, request: bytes) -> tuple[int, bytes, bytes]:
+        """The same with the answer's head. After an error the next request opens a new connection."""
         if self._socket is None:
             self._connect()
         assert self._socket is not None
@@ -37,25 +41,25 @@ class Wire:
         self._socket = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def _read(self) -> tuple[int, bytes]:
+    def _read(self) -> tuple[int, bytes, bytes]:
         data = self._rest
         while (end := data.find(b"\r\n\r\n")) < 0:
             data += self._more()
-        head, data = data[:end].lower(), data[end + 4 :]
+        head, data = data[:end], data[end + 4 :]
         status = int(head[9:12])
-        if b"content-length:" in head:
-            length = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        if b"content-length:" in (lower := head.lower()):
+            length = int(lower.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
             parts, have = [data], len(data)
             while have < length:
                 parts.append(self._more())
                 have += len(parts[-1])
             data = b"".join(parts)
             self._rest = data[length:]
-            return status, data[:length]
+            return status, data[:length], head
         while not data.endswith(b"0\r\n\r\n"):  # chunked; only its end matters here
             data += self._more()
         self._rest = b""
-        return status, data
+        return status, data, head
 
     def _more(self) -> bytes:
         assert self._socket is not None

@@ -1,0 +1,203 @@
+"""Reviewing over the API: decide and take the next one, beside the same statements in bare psycopg."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psycopg
+
+from bench.filling import Filler
+from bench.load import Samples, Step, run_load
+from bench.place import Place, settle
+from bench.recording import Recorded, record_decisions
+from bench.results import Result
+from bench.wire import Wire, request
+
+REVIEWERS = 50
+OFFERED = 500
+_CLAIM = """
+with picked as materialized (
+    select task.id from labeling_queuemark mark
+    cross join lateral (
+        select id, position from labeling_reviewtask
+        where queue_id = mark.queue_id and priority = mark.priority and state = 'waiting' and position >= mark.low
+        order by position limit 1 for update skip locked) task
+    where mark.queue_id = %(queue)s order by mark.priority desc, task.position limit 1
+)
+update labeling_reviewtask task
+set state = 'claimed', claimed_by_id = %(user)s, claim_token = gen_random_uuid(), claimed_at = now(),
+    lease_expires_at = now() + interval '10 minutes'
+from picked where task.id = picked.id returning task.id, task.item_id, task.prediction_id
+"""
+
+
+def make_reviewers(place: Place, slug: str) -> list[str]:
+    """A key each for people who review."""
+    keys = []
+    for number in range(REVIEWERS):
+        username = f"reviewer-{number}"
+        place.call("POST", f"/projects/{slug}/members/", {"username": username, "role": "reviewer"})
+        body = {"name": username, "scopes": ["review"], "project": slug, "member": username}
+        keys.append(place.call("POST", "/keys/", body)["key"])
+    return keys
+
+
+def decide_and_take(port: int, slug: str, keys: list[str], first: list[Any]) -> Step:
+    """Confirm what this connection holds, then claim the next; each connection is one reviewer.
+
+    `first` is a counter shared by the connections of a process, so that each takes a key of its own.
+    """
+    key = keys[len(first) % len(keys)]
+    first.append(key)
+    wire = Wire(port)
+    headers = {"Authorization": f"Bearer {key}"}
+    claim = request("POST", f"/api/v1/projects/{slug}/tasks/claim/", {"count": 1}, headers=headers)
+
+    def take() -> Any:
+        status, answer = wire.ask(claim)
+        tasks = json.loads(answer)["tasks"] if status == 200 else []
+        return tasks[0] if tasks else None
+
+    held = take()
+
+    def step(_number: int) -> bool:
+        nonlocal held
+        if held is None:
+            held = take()
+            return held is not None
+        body = (
+            {"token": held["token"], "verdict": "confirmed"}
+            if held["kind"] == "review"
+            else {"token": held["token"], "verdict": "labelled", "output": {"label": "ok"}}
+        )
+        status, _ = wire.ask(
+            request("POST", f"/api/v1/tasks/{held['task']}/decision/", body, headers=headers)
+        )
+        held = take()
+        return status == 201 and held is not None
+
+    return step
+
+
+def replay_statements(url: str, path: Path, values: dict[str, int], turns: list[Any]) -> Step:
+    """The recorded statements of one decision in one transaction, then a claim and the rows it shows."""
+    mine = len(turns)
+    turns.append(None)
+    recorded: list[Recorded] = json.loads(path.read_text(encoding="utf-8"))[mine::8]
+    connection = psycopg.connect(url, autocommit=True)
+
+    def step(_number: int) -> bool | None:
+        if not recorded:
+            return None
+        with connection.transaction(), connection.cursor() as cursor:
+            _say_again(cursor, recorded.pop())
+        with connection.cursor() as cursor:
+            cursor.execute(_CLAIM, values)
+            task = cursor.fetchone()
+            if task is None:
+                return False
+            cursor.execute("select * from labeling_reviewtask where id = %s", [task[0]])
+            cursor.execute("select * from labeling_item where id = %s", [task[1]])
+            cursor.execute("select * from labeling_prediction where id = %s", [task[2]])
+            return cursor.fetchone() is not None
+
+    return step
+
+
+def _say_again(cursor: psycopg.Cursor[Any], recorded: Recorded) -> None:
+    """The statements as they were, but with the ids that the database chooses now."""
+    chosen: dict[str, str] = {}
+    for statement in recorded["statements"]:
+        for old, new in chosen.items():
+            statement = statement.replace(old, new)
+        cursor.execute(statement)
+        for table, old_id in recorded["ids"].items():
+            if statement.startswith(f'INSERT INTO "{table}"'):
+                row = cursor.fetchone()
+                assert row is not None
+                chosen[str(old_id)] = str(row[0])
+
+
+def measure_decisions(
+    place: Place, slug: str, filler: Filler, rows_before: int, folder: Path, *, quick: bool
+) -> list[Result]:
+    """`claim_decide` and `claim_behind`."""
+    rounds, seconds, offered_s, behind = (2, 3.0, 6.0, 5_000) if quick else (4, 10.0, 30.0, 200_000)
+    keys = make_reviewers(place, slug)
+    maxima: list[Samples] = []
+    floors: list[Samples] = []
+    server = database = 0.0
+    for turn in range(rounds):
+        path = folder / f"recorded-{turn}"
+        user = record_decisions(place, slug, path, count=400 if quick else 6_000)
+        values = {"queue": filler.queue_id, "user": user}
+        floors.append(
+            run_load(
+                replay_statements, [place.database_url, path, values, []], connections=8, seconds=seconds
+            )
+        )
+        before = place.spent()
+        maxima.append(run_load(decide_and_take, [place.port, slug, keys, []], connections=8, seconds=seconds))
+        used = place.spent() - before
+        server, database = server + used.server, database + used.database
+    settle()
+    offered = run_load(
+        decide_and_take, [place.port, slug, keys, []], connections=REVIEWERS, seconds=offered_s, rate=OFFERED
+    )
+    value, floor = median(s.rate for s in maxima), median(s.rate for s in floors)
+    thousands = sum(len(s.seconds) for s in maxima) / 1_000
+    found = Result(
+        "claim_decide",
+        value,
+        "decisions/s",
+        floor,
+        value / floor,
+        {
+            "client": sum(s.cpu for s in maxima) / thousands,
+            "server": server / thousands,
+            "database": database / thousands,
+        },
+        *(offered.percentile_ms(p) for p in (50, 95, 99)),
+        rows_before=rows_before,
+        errors=offered.errors + sum(s.errors for s in (*maxima, *floors)),
+        note=f"value: maximum with 8 connections; milliseconds: {OFFERED}/s offered over {REVIEWERS} connections",
+    )
+    return [found, _behind(place, slug, filler, keys, rows_before, behind, offered_s)]
+
+
+def _behind(
+    place: Place, slug: str, filler: Filler, keys: list[str], rows_before: int, behind: int, seconds: float
+) -> Result:
+    """The same while a snapshot is open that still sees many tasks at the head waiting, which are decided since."""
+    with place.connect() as snapshot, place.connect() as other:
+        snapshot.execute("begin isolation level repeatable read")
+        snapshot.execute("select count(*) from labeling_queuemark")
+        other.execute(
+            "update labeling_reviewtask set state = 'decided' where id in (select id from labeling_reviewtask"
+            " where queue_id = %s and state = 'waiting' order by priority desc, position limit %s)",
+            [filler.queue_id, behind],
+        )
+        settle(12)  # the sweep passes
+        samples = run_load(
+            decide_and_take,
+            [place.port, slug, keys, []],
+            connections=REVIEWERS,
+            seconds=seconds,
+            rate=OFFERED,
+        )
+        snapshot.execute("rollback")
+    return Result(
+        "claim_behind",
+        samples.percentile_ms(99),
+        "ms p99",
+        None,
+        None,
+        {},
+        *(samples.percentile_ms(p) for p in (50, 95, 99)),
+        rows_before=rows_before,
+        errors=samples.errors,
+        note=f"{OFFERED}/s offered behind {behind:,} tasks decided while a snapshot is open",
+    )

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from bench.load import Samples
+
 LATEST = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -30,6 +32,11 @@ class Result:
     rows_before: int = 0
     errors: int = 0
     note: str = ""
+
+    def timed(self, samples: Samples) -> Result:
+        """The same with the latencies of these requests."""
+        self.p50_ms, self.p95_ms, self.p99_ms = (samples.percentile_ms(p) for p in (50, 95, 99))
+        return self
 
 
 def machine() -> dict[str, object]:

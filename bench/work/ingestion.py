@@ -116,11 +116,10 @@ def _batch_result(
             "server": spent[0] / thousands,
             "database": spent[1] / thousands,
         },
-        *(whole.percentile_ms(p) for p in (50, 95, 99)),
         rows_before=rows_before,
         errors=sum(samples.errors for samples in rounds),
         note="floor: COPY of the same rows into one table with its key and two indexes, one connection",
-    )
+    ).timed(whole)
 
 
 def _copy_floor(connection: psycopg.Connection[Any], batches: int, seed: int) -> float:
@@ -181,9 +180,8 @@ def measure_singles(place: Place, target: Target, rows_before: int, *, quick: bo
                 "server": server / thousands,
                 "database": database / thousands,
             },
-            *(offered.percentile_ms(p) for p in (50, 95, 99)),
             rows_before=rows_before,
             errors=offered.errors + sum(s.errors for s in (*maxima, *floors)),
             note=f"value: maximum with 8 connections; milliseconds: {OFFERED}/s offered for {offered_s:.0f} s",
-        )
+        ).timed(offered)
     ]

@@ -74,11 +74,10 @@ def measure_task_page(place: Place, slug: str, rows_before: int, *, quick: bool)
                 "server": used.server / thousands,
                 "database": used.database / thousands,
             },
-            *(whole.percentile_ms(p) for p in (50, 95, 99)),
             rows_before=rows_before,
             errors=whole.errors + floor.errors,
             note=f"{OFFERED}/s offered; floor: a constant page of the same server",
-        )
+        ).timed(whole)
     ]
 
 
@@ -99,11 +98,10 @@ def measure_trust_page(place: Place, slug: str, rows_before: int, *, quick: bool
             None,
             None,
             {},
-            *(samples.percentile_ms(p) for p in (50, 95, 99)),
             rows_before=rows_before,
             errors=samples.errors,
             note="90 days, rollups of 100 million decisions, one client",
-        )
+        ).timed(samples)
     ]
 
 
@@ -149,11 +147,10 @@ def measure_feed(place: Place, slug: str, filler: Filler, rows_before: int, *, q
                 "server": used.server / thousands,
                 "database": used.database / thousands,
             },
-            *(samples.percentile_ms(p) for p in (50, 95, 99)),
             rows_before=rows_before,
             errors=samples.errors,
             note=f"{most:,} outcomes in pages of {PAGE}",
-        )
+        ).timed(samples)
     ]
 
 

@@ -111,11 +111,12 @@ def _say_again(cursor: psycopg.Cursor[Any], recorded: Recorded) -> None:
     """The statements as they were, but with the ids that the database chooses now."""
     chosen: dict[str, str] = {}
     for statement in recorded["statements"]:
+        said = statement
         for old, new in chosen.items():
-            statement = statement.replace(old, new)
-        cursor.execute(statement)
+            said = said.replace(old, new)
+        cursor.execute(said)
         for table, old_id in recorded["ids"].items():
-            if statement.startswith(f'INSERT INTO "{table}"'):
+            if said.startswith(f'INSERT INTO "{table}"'):
                 row = cursor.fetchone()
                 assert row is not None
                 chosen[str(old_id)] = str(row[0])
@@ -160,11 +161,10 @@ def measure_decisions(
             "server": server / thousands,
             "database": database / thousands,
         },
-        *(offered.percentile_ms(p) for p in (50, 95, 99)),
         rows_before=rows_before,
         errors=offered.errors + sum(s.errors for s in (*maxima, *floors)),
         note=f"value: maximum with 8 connections; milliseconds: {OFFERED}/s offered over {REVIEWERS} connections",
-    )
+    ).timed(offered)
     return [found, _behind(place, slug, filler, keys, rows_before, behind, offered_s)]
 
 
@@ -196,8 +196,7 @@ def _behind(
         None,
         None,
         {},
-        *(samples.percentile_ms(p) for p in (50, 95, 99)),
         rows_before=rows_before,
         errors=samples.errors,
         note=f"{OFFERED}/s offered behind {behind:,} tasks decided while a snapshot is open",
-    )
+    ).timed(samples)

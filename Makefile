@@ -16,7 +16,7 @@ endif
 # Tests and checks look at the demo's code too.
 DEV_NEEDS := $(STAMPS)/run $(STAMPS)/demo $(STAMPS)/dev $(STAMPS)/npm
 
-.PHONY: help run test test-fast chaos check format demo schema requirements clean
+.PHONY: help run test test-fast bench bench-quick chaos check format demo schema requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ test-fast: $(DEV_NEEDS) ## the tests that are not marked slow
 
 chaos: $(DEV_NEEDS) ## kill, pause and cut a loaded instance and check what it promised (FAULTS=12 SEED=...)
 	@FAULTS="$(FAULTS)" SEED="$(SEED)" exec $(BIN)/python -m tests.chaos
+
+bench: $(DEV_NEEDS) ## the benchmarks, on an instance of their own (ARGS=--only=NAME,...)
+	@exec $(BIN)/python -m bench $(ARGS)
+
+bench-quick: $(DEV_NEEDS) ## the same with small sizes, in about a minute
+	@exec $(BIN)/python -m bench --quick $(ARGS)
 
 check: $(DEV_NEEDS) ## format, lint, types, import contract, templates, migration and OpenAPI drift
 	@exec $(BESIDE) $(BIN)/python tools/check.py

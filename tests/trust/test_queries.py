@@ -1,5 +1,7 @@
 """Series and windows: equal to a hand count, cut by the project's clock, read from a bounded number of rows."""
 
+import csv
+import io
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -8,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from labeling.errors import InvalidError
 from labeling.trust.asking import TrustQuery, read_query
-from labeling.trust.models import TrustCell, TrustDay, TrustWeek
+from labeling.trust.models import ReviewerDay, TrustCell, TrustDay, TrustWeek
 from labeling.trust.queries import get_trust_report
 from labeling.trust.rates import clopper_pearson, confidence_sequence, upper_bound_below, weighted_bounds
 from labeling.trust.services import fold_deltas
@@ -394,6 +396,48 @@ def test_ninety_days_are_read_from_less_than_ten_thousand_rows(history, query):
     )
     assert report.counts.total == 90 * 58 * 500
     assert rows_read() - before < 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("params", [{}, {"by": "model_version"}, {"by": "reviewer"}, {"by": "band"}])
+def test_the_whole_page_reads_less_than_ten_thousand_rows_and_says_what_the_api_says(history, client, params):
+    fill(history, 100)
+    ReviewerDay.objects.bulk_create(
+        ReviewerDay(
+            project_id=history.project.pk,
+            day=T0.date() + number * DAY,
+            reviewer=history.rita,
+            queue_id=history.queue.pk,
+            reviewed=60,
+            confirmed=50,
+            corrected=10,
+        )
+        for number in range(100)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "analyze labeling_trustday, labeling_trustcell, labeling_trustweek, labeling_reviewerday"
+        )
+    client.force_login(history.person("lea", "lead"))
+    start = T0.date() + 5 * DAY
+    asked = {"from": start.isoformat(), "to": (start + 89 * DAY).isoformat(), **params}
+    before = rows_read()
+    page = client.get("/projects/news/trust/", asked)
+    assert rows_read() - before < 10_000
+    assert page.status_code == 200
+    told = client.get("/api/v1/projects/news/trust/", asked).json()
+    lines = list(
+        csv.DictReader(io.StringIO(client.get("/projects/news/trust/rates.csv", asked).content.decode()))
+    )
+    assert len(lines) == sum(len(point["rates"]) for point in told["series"])
+    for line, (name, rate) in zip(
+        lines, [pair for point in told["series"] for pair in point["rates"].items()], strict=True
+    ):
+        assert (line["rate"], line["n"], line["value"]) == (
+            name,
+            str(rate["n"]),
+            str(rate["value"] if rate["value"] is not None else ""),
+        )
 
 
 def test_the_number_of_statements_is_the_same_for_ten_days_and_twenty(history):

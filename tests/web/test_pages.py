@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -307,7 +308,7 @@ class TestPolicy:
         half = lea.post(PROJECT + "policy/preview/", {**self.FORM, "high": "7"}, headers=FRAGMENT)
         assert half.status_code == 200
         assert "High : high must be a number from 0 to 1" in words_of(half)
-        assert 'id="error-high" hx-swap-oob="true">high must be' in half.content.decode()
+        assert re.search(r'id="id_high_error"[^>]*hx-swap-oob="true">high must be', half.content.decode())
         assert lea.post(PROJECT + "policy/preview/", {**self.FORM, "high": "7"}).status_code == 422
         world.letters.refresh_from_db()
         assert world.letters.policy_number == 1

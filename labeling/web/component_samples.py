@@ -87,7 +87,7 @@ def samples() -> dict[str, Any]:
         ],
         "traffic": _traffic(),
         "chart": _chart(),
-        "figures": {"flags": [Flag("A", "42%", ())]},
+        "flags": [Flag("A", "42%", ())],
         "datasets": _datasets(),
         "comparison": _comparison(),
         "no_comparison": Comparison(

@@ -7,10 +7,15 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_process_init
+from kombu.transport.redis import Channel
 
 from reviewapp.stack.parent_death import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reviewapp.settings")
+
+# A broker that goes away while messages are unacknowledged ends the worker: to put them back, kombu wants a connection from a
+# channel that has none any more. Nothing needs them: the sweeps ring again for whatever was not done.
+Channel.do_restore = False
 
 app = Celery("reviewapp")
 app.config_from_object("django.conf:settings", namespace="CELERY")

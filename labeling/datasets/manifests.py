@@ -6,9 +6,11 @@ manifest that would be replaced by one of another version with the same number f
 and the file it names is kept for ever.
 """
 
+import hashlib
 import json
 import re
 from datetime import datetime
+from typing import Any
 
 from labeling.datasets.manifest import timestamp_text
 from labeling.datasets.models import Dataset, DatasetSegment, DatasetTag, DatasetVersion
@@ -49,8 +51,10 @@ def write_version_manifest(storage: Storage, dataset: Dataset, version: DatasetV
 def _set_aside(storage: Storage, path: str, digest: str) -> None:
     """Keep what stands under this name if it is of another version: of a future that a restored database does not have."""
     known = storage.read(path)
-    other = json.loads(known)["digest"] if known else digest
-    if known and other != digest:
+    if known is None:
+        return
+    other = _manifest(known).get("digest") or hashlib.sha256(known).hexdigest()
+    if other != digest:
         storage.write(f"{path.removesuffix('.json')}.{other[:16]}.json", known)
 
 
@@ -77,8 +81,17 @@ def list_files_set_aside(storage: Storage, dataset: Dataset) -> set[str]:
     """The segments of versions that another database has published here under numbers that are taken now."""
     files = storage.list_files(f"{dataset.folder}/versions")
     aside = (file.path for file in files if _ASIDE_FILE.fullmatch(file.path.rpartition("/")[2]))
-    manifests = (json.loads(storage.read(path) or b"{}") for path in aside)
-    return {f"{dataset.folder}/{found['segment']['path']}" for found in manifests if found}
+    segments = (_manifest(storage.read(path) or b"").get("segment") or {} for path in aside)
+    return {f"{dataset.folder}/{segment['path']}" for segment in segments if "path" in segment}
+
+
+def _manifest(content: bytes) -> dict[str, Any]:
+    """What a manifest says; nothing when somebody has damaged it."""
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _readable(content: object) -> bytes:

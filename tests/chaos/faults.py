@@ -64,8 +64,11 @@ class Target:
         return self.dice.choice(children)
 
     def set_clock(self, seconds: float) -> None:
+        """What is noted is that the clock was ahead for at least as long as anybody may have seen it so."""
+        before = time.time()
         self.control.say(clock=seconds)
-        self.clock.append((time.time(), seconds))
+        ahead = seconds > self.clock[-1][1]
+        self.clock.append((before if ahead else time.time(), seconds))
 
     @contextmanager
     def superuser(self) -> Iterator[psycopg.Connection]:
@@ -238,10 +241,14 @@ FAULTS: dict[str, Strike] = {
 CORE = 12
 
 
-def schedule(count: int, dice: random.Random) -> list[str]:
+def schedule(count: int, dice: random.Random, *, only: str = "") -> list[str]:
     """`count` kinds of faults: the core ones first, then all, again and again, each round in another order."""
-    kinds = list(FAULTS)
-    core, rest = kinds[:CORE], kinds[CORE:]
+    core, rest = (
+        [kind for kind in part if only in kind] for part in (list(FAULTS)[:CORE], list(FAULTS)[CORE:])
+    )
+    kinds = core + rest
+    if not kinds:
+        raise SystemExit(f"ONLY: no fault has {only!r} in its name; there are {', '.join(FAULTS)}.")
     dice.shuffle(core)
     dice.shuffle(rest)
     planned = core + rest

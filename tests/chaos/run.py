@@ -236,7 +236,7 @@ def run(kinds: Sequence[str], seed: int, tell: Any = lambda _text: None) -> Repo
             seconds, work = load.report.recoveries[-1].slowest
             tell(f"{number:>4} {kind:<32} {work} after {seconds:.1f} s")
         report = load.finish()
-        if not report.holds and (kept := os.environ.get("CHAOS_KEEP")):
+        if kept := os.environ.get("CHAOS_KEEP"):
             shutil.copytree(
                 folder, kept, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock", "postgres")
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from datetime import timedelta
 
@@ -71,6 +72,32 @@ def test_an_older_database_deletes_nothing(world, folder):
     with pytest.raises(ExceptionGroup):
         upkeep.maintain_storage(timezone.now() + timedelta(days=2))
     assert len(list((folder / "segments").iterdir())) == 2
+
+
+def test_a_number_published_anew_leaves_the_other_version_readable(world, folder):
+    """After a restore: the database does not know v2 and publishes another one. What the storage had stays, for ever."""
+    world.decide("b", "spam")
+    services.publish(world.dataset.pk)
+    manifest, (segment,) = folder / "versions/00000002.json", (folder / "segments").glob("00000002-*")
+    lost = json.loads(manifest.read_bytes()) | {"digest": "0123456789abcdef" * 4}
+    lost["segment"]["path"] = f"segments/{segment.name.replace('.parquet', 'f.parquet')}"
+    (folder / lost["segment"]["path"]).write_bytes(segment.read_bytes())
+    manifest.write_text(json.dumps(lost))
+    os.utime(manifest, (0, 0))
+    (folder / "segments/leftover").write_bytes(b"")
+
+    assert upkeep.maintain_storage().manifests == 1, "v2 was committed, then its worker died"
+
+    assert json.loads(manifest.read_bytes())["digest"] != lost["digest"]
+    assert json.loads((folder / "versions/00000002.0123456789abcdef.json").read_bytes()) == lost
+    assert sweep(world) == 1, "the leftover"
+    assert (folder / lost["segment"]["path"]).exists()
+    assert upkeep.maintain_storage().manifests == 0
+    for damaged in (b"", b"[]", b"{}"):
+        manifest.write_bytes(damaged)
+        os.utime(manifest, (0, 0))
+        assert upkeep.maintain_storage().manifests == 1
+    assert sweep(world) == 0
 
 
 def test_other_datasets_are_not_touched(world, folder, storage_root):

@@ -33,8 +33,8 @@ test: $(DEV_NEEDS) ## all tests, on every core, with servers of their own (ARGS=
 test-fast: $(DEV_NEEDS) ## the tests that are not marked slow
 	@exec $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not browser" $(ARGS)
 
-chaos: $(DEV_NEEDS) ## kill, pause and cut a loaded instance and check what it promised (FAULTS=12 SEED=... ONLY=...)
-	@CHAOS_KEEP="$(CHAOS_KEEP)" FAULTS="$(FAULTS)" SEED="$(SEED)" ONLY="$(ONLY)" exec $(BIN)/python -m tests.chaos
+chaos: $(DEV_NEEDS) ## kill, pause and cut a loaded instance and check what it promised (FAULTS=12 SEED= ONLY= MINUTES=)
+	@CHAOS_KEEP="$(CHAOS_KEEP)" FAULTS="$(FAULTS)" SEED="$(SEED)" ONLY="$(ONLY)" MINUTES="$(MINUTES)" exec $(BIN)/python -m tests.chaos
 
 bench: $(DEV_NEEDS) ## the benchmarks, on an instance of their own (ARGS=--only=NAME,...)
 	@exec $(BIN)/python -m bench $(ARGS)

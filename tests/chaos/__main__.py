@@ -1,6 +1,7 @@
 """`make chaos`: a table on the screen, bench/results/chaos.json, exit code 1 when it failed.
 
-From the environment: FAULTS, SEED, and ONLY, a part of the names of the faults that are wanted.
+From the environment: FAULTS, SEED, ONLY (a part of the names of the faults that are wanted), and MINUTES, after which no
+further fault begins.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def main() -> int:
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1_000_000))
     print(f"{count} faults, seed {seed}", flush=True)
     planned = schedule(count, random.Random(seed), only=os.environ.get("ONLY", ""))
-    report = run(planned, seed, tell=lambda text: print(text, flush=True))
+    most_s = 60 * float(os.environ.get("MINUTES") or "inf")
+    report = run(planned, seed, most_s=most_s, tell=lambda text: print(text, flush=True))
     report.write(RESULT)
     print(f"\n{report.as_text()}\n\nWritten to {RESULT.relative_to(PROJECT)}")
     return 0 if report.holds else 1

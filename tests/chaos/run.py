@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,8 +221,14 @@ def _post(http: httpx.Client, path: str, body: dict[str, Any]) -> Any:
     return http.post(path, json=body).raise_for_status().json()
 
 
-def run(kinds: Sequence[str], seed: int, tell: Any = lambda _text: None) -> Report:
-    """A whole run on an instance of its own."""
+def run(
+    kinds: Sequence[str],
+    seed: int,
+    *,
+    most_s: float = float("inf"),
+    tell: Callable[[str], None] = lambda _text: None,
+) -> Report:
+    """A whole run on an instance of its own; no fault begins after `most_s` seconds."""
     began = time.monotonic()
     with (
         instance_under_fire() as (instance, control, folder),
@@ -231,6 +237,8 @@ def run(kinds: Sequence[str], seed: int, tell: Any = lambda _text: None) -> Repo
         tell(f"The instance runs after {time.monotonic() - began:.1f} s")
         wait_until_recovered(load.histories, time.time())
         for number, kind in enumerate(kinds, 1):
+            if time.monotonic() - began > most_s:
+                break
             time.sleep(load.target.dice.uniform(0.2, 1.0))
             load.strike(kind)
             seconds, work = load.report.recoveries[-1].slowest

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from xmlrpc.client import ServerProxy
 
 import psutil
@@ -123,11 +124,21 @@ class Instance:
         assert self.process is not None
         return self.answers() or self.process.poll() is not None
 
-    def pid(self, program: str) -> int:
-        """The pid of one of the supervisor's children; 0 when it does not run."""
+    @contextmanager
+    def control(self) -> Iterator[Any]:
+        """The supervisor's own commands."""
         transport = SupervisorTransport(None, None, f"unix://{self.home.control_socket}")
         with ServerProxy("http://127.0.0.1", transport=transport) as server:
-            return int(server.supervisor.getProcessInfo(program)["pid"])
+            yield server.supervisor
+
+    def pid(self, program: str) -> int:
+        """The pid of one of the supervisor's children; 0 when it does not run."""
+        with self.control() as supervisor:
+            return int(supervisor.getProcessInfo(program)["pid"])
+
+    def children(self, program: str) -> list[int]:
+        """The processes below one of the supervisor's children."""
+        return [process.pid for process in psutil.Process(self.pid(program)).children(recursive=True)]
 
     def own_processes(self) -> list[psutil.Process]:
         """Everything that carries this home's mark."""

@@ -5,12 +5,15 @@ from datetime import timedelta
 from celery import shared_task
 from django.conf import settings
 
+from labeling.alerts.delivery import deliver_due
 from labeling.datasets import services as datasets
 from labeling.datasets import upkeep
 from labeling.decisions.outcomes import number_all_outcomes
 from labeling.ingestion.partitions import drop_old_inputs, ensure_partitions
 from labeling.pipeline.deciding import let_overdue_stand
 from labeling.pipeline.sentinels import add_sentinels, projects_with_sentinels
+from labeling.ledger.runs import run_waiting
+from labeling.pipeline.watching import watch
 from labeling.review.marks import move_marks
 from labeling.review.services import release_expired
 from labeling.trust.services import fold_deltas
@@ -73,3 +76,21 @@ def maintain_partitions() -> None:
     ensure_partitions()
     if settings.REVIEWAPP_RETAIN_INPUT_DAYS:
         drop_old_inputs(keep=timedelta(days=settings.REVIEWAPP_RETAIN_INPUT_DAYS))
+
+
+@shared_task(name="labeling.tasks.watch_over_all")
+def watch_over_all() -> None:
+    """Raise alerts for what is wrong, close those of what is over."""
+    watch()
+
+
+@shared_task(name="labeling.tasks.send_alerts")
+def send_alerts() -> None:
+    """Send the messages about alerts whose time has come."""
+    deliver_due()
+
+
+@shared_task(name="labeling.tasks.check_ledgers")
+def check_ledgers() -> None:
+    """Do the ledger checks that somebody asked for."""
+    run_waiting()

@@ -47,6 +47,7 @@ class Environment:
     retain_input_days: int
     email_url: str | None
     email_from: str
+    webhook_hosts: tuple[str, ...]
 
     @property
     def is_production(self) -> bool:
@@ -86,6 +87,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         retain_input_days=_integer(environ, "REVIEWAPP_RETAIN_INPUT_DAYS", 0, low=0, high=36_500),
         email_url=_url(environ, "REVIEWAPP_EMAIL_URL", ("smtp", "smtps", "smtp+tls")),
         email_from=_text(environ, "REVIEWAPP_EMAIL_FROM", "reviewapp@localhost"),
+        webhook_hosts=_list(environ, "REVIEWAPP_WEBHOOK_HOSTS"),
     )
 
 

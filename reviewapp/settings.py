@@ -209,6 +209,8 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = TESTING
 WHITENOISE_MAX_AGE = 3600  # files whose name carries no hash; the others never change
 
+REVIEWAPP_WEBHOOK_HOSTS = ENV.webhook_hosts  # private hosts that webhooks of alerts may reach
+
 # --- API -------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
@@ -231,6 +233,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "AlertKindEnum": "labeling.alerts.models.AlertKind",
+        "KindEnum": "labeling.review.models.TaskKind",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "labeling.api.schema.add_problems",
@@ -289,6 +295,9 @@ CELERY_BEAT_SCHEDULE = {
     "publish-due": _every(3.0, "publish_due"),
     "mix-sentinels": _every(3.0, "mix_sentinels"),
     "settle-overdue": _every(600.0, "settle_overdue"),
+    "watch-over-all": _every(30.0, "watch_over_all"),
+    "check-ledgers": _every(60.0, "check_ledgers"),
+    "send-alerts": _every(10.0, "send_alerts"),
     "maintain-partitions": _every(3600.0, "maintain_partitions"),
     "maintain-storage": _every(3600.0, "maintain_storage"),
 }

@@ -5,9 +5,9 @@ What is append-only can only be looked at; lists of big tables show their newest
 
 from django.contrib import admin
 
-from labeling.admin import people, projects, work
+from labeling.admin import alerts, people, projects, work
 
-__all__ = ["people", "projects", "work"]
+__all__ = ["alerts", "people", "projects", "work"]
 
 admin.site.site_header = "reviewapp"
 admin.site.site_title = "reviewapp"

@@ -8,11 +8,13 @@ from labeling.web import (
     account,
     components,
     dataset_versions,
+    alerts,
     datasets,
     filters,
     history,
     home,
     items,
+    ledger,
     links,
     media,
     models,
@@ -127,6 +129,18 @@ urlpatterns = [
     path("", home.overview, name="home"),
     path("keys/", home.keys, name="keys"),
     path("components/", components.sheet, name="components"),
+    path("ledger/", ledger.overview, name="ledger"),
+    path(
+        "alerts/",
+        _area(
+            "alert",
+            path("", alerts.overview, name="list"),
+            path("<int:alert_id>/acknowledge/", alerts.acknowledge, name="acknowledge"),
+            path("recipients/", alerts.recipients, name="recipients"),
+            path("recipients/<int:recipient_id>/remove/", alerts.remove, name="remove"),
+            path("test/", alerts.test, name="test"),
+        ),
+    ),
     path(
         "account/",
         _area(

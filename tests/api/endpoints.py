@@ -12,6 +12,8 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver
 
+from labeling.alerts.models import AlertKind
+from labeling.alerts.services import add_recipient, raise_alert
 from labeling.api.v1.urls import urlpatterns
 from labeling.datasets.models import Dataset
 from labeling.datasets.services import publish, set_tag
@@ -128,6 +130,12 @@ ENDPOINTS = [
     Endpoint("POST", f"{_TASK}take-back/", LEAD_REVIEW, {}),
     Endpoint("GET", f"{_PROJECT}claims/", LEAD_REVIEW),
     Endpoint("POST", "decisions/<int:decision_id>/undo/", REVIEW, {}),
+    Endpoint("GET", "alerts/", EVERYBODY),
+    Endpoint("POST", "alerts/<int:alert_id>/acknowledge/", LEAD),
+    Endpoint("POST", "alerts/test/", ADMIN),
+    Endpoint("GET", "alerts/recipients/", ADMIN),
+    Endpoint("POST", "alerts/recipients/", ADMIN, {"channel": "email", "address": "ops@example.org"}),
+    Endpoint("DELETE", "alerts/recipients/<int:recipient_id>/", ADMIN),
     Endpoint("GET", _DATASET, READ_DATASETS),
     Endpoint("GET", f"{_DATASET}versions/", READ_DATASETS),
     Endpoint("POST", f"{_DATASET}versions/", LEAD, {}),
@@ -167,6 +175,12 @@ class Place:
             )[0].pk,
             "key_id": ApiKey.objects.get(
                 prefix=world.make_key("otto", "ingest", project=world.letters)[:12]
+            ).pk,
+            "alert_id": raise_alert(
+                kind=AlertKind.QUEUE_TOO_OLD, subject="queue:q", detail="Old.", project_id=world.letters.pk
+            ),
+            "recipient_id": add_recipient(
+                channel="email", address="lea@example.org", kinds=[], project=None, by=world.ada.actor
             ).pk,
             "key": "x",
             "task_id": task["task"],

@@ -47,6 +47,9 @@ CHANGES_ONCE = {
 }
 MUTABLE = {
     "AcceptedLabel",
+    "Alert",
+    "AlertDelivery",
+    "AlertRecipient",
     "ApiKey",
     "Dataset",
     "DatasetTag",
@@ -54,6 +57,7 @@ MUTABLE = {
     "FeedHead",
     "Invitation",
     "ItemKey",
+    "LedgerRun",
     "Membership",
     "ModelVersion",
     "OwnKeys",

@@ -1,0 +1,184 @@
+"""Sending what waits to be sent, at least once: a message is marked as tried before it is sent and as sent afterwards.
+
+A worker that dies in between sends it again, with the same id. Webhooks are signed as Standard Webhooks says
+(https://www.standardwebhooks.com). An administrator chooses their addresses, and still they reach public hosts only, unless
+REVIEWAPP_WEBHOOK_HOSTS names a private one: a name is looked up once and the connection goes to that very address.
+"""
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.utils import timezone
+from standardwebhooks.webhooks import Webhook
+
+from labeling.alerts.models import AlertDelivery, Channel, DeliveryState
+
+MOST_ATTEMPTS = 20
+_AT_ONCE = 50
+_FIRST_PAUSE = timedelta(seconds=15)
+_LONGEST_PAUSE = timedelta(hours=2)
+_TIMEOUT_S = 5.0
+
+
+class DeliveryError(Exception):
+    """Why a message could not be sent, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a round of sending came to."""
+
+    sent: int = 0
+    failed: int = 0
+
+
+def deliver_due(now: datetime | None = None) -> Sent:
+    """Try every message whose time has come; several workers may do so at once."""
+    now = now or timezone.now()
+    sent = failed = 0
+    for _ in range(_AT_ONCE):
+        delivery = _take(now)
+        if delivery is None:
+            break
+        try:
+            _send(delivery)
+        except DeliveryError as error:
+            failed += 1
+            _keep_error(delivery, str(error))
+        else:
+            sent += 1
+            AlertDelivery.objects.filter(pk=delivery.pk).update(
+                state=DeliveryState.SENT, sent_at=timezone.now(), error=""
+            )
+    return Sent(sent, failed)
+
+
+def pause_after(attempt: int) -> timedelta:
+    """How long to wait after so many attempts: 15 s, 30 s, 1 min, ... at most two hours."""
+    return min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE)
+
+
+@transaction.atomic
+def _take(now: datetime) -> AlertDelivery | None:
+    """The next message, marked as tried: whoever dies while sending it leaves it to the next round after the pause."""
+    waiting = AlertDelivery.objects.select_for_update(skip_locked=True, of=("self",)).select_related(
+        "alert", "alert__project", "recipient"
+    )
+    delivery = (
+        waiting.filter(state=DeliveryState.WAITING, next_try_at__lte=now).order_by("next_try_at").first()
+    )
+    if delivery is not None:
+        delivery.attempt += 1
+        delivery.next_try_at = now + pause_after(delivery.attempt)
+        delivery.save(update_fields=["attempt", "next_try_at"])
+    return delivery
+
+
+def _keep_error(delivery: AlertDelivery, error: str) -> None:
+    over = delivery.attempt >= MOST_ATTEMPTS
+    AlertDelivery.objects.filter(pk=delivery.pk).update(
+        error=error[:1000], state=DeliveryState.FAILED if over else DeliveryState.WAITING
+    )
+
+
+def _send(delivery: AlertDelivery) -> None:
+    if delivery.recipient.removed_at is not None:
+        raise DeliveryError("The recipient was removed.")
+    if delivery.recipient.channel == Channel.EMAIL:
+        _send_mail(delivery)
+    else:
+        _send_webhook(delivery)
+
+
+def body_of(delivery: AlertDelivery) -> dict[str, Any]:
+    """What a webhook is sent."""
+    alert = delivery.alert
+    return {
+        "type": f"alert.{delivery.event}",
+        "timestamp": (alert.closed_at if delivery.event == "closed" else alert.opened_at),
+        "data": {
+            "id": alert.pk,
+            "kind": alert.kind,
+            "project": alert.project.slug if alert.project else None,
+            "subject": alert.subject,
+            "detail": alert.detail,
+            "opened_at": alert.opened_at,
+            "closed_at": alert.closed_at,
+        },
+    }
+
+
+def _send_mail(delivery: AlertDelivery) -> None:
+    if not settings.EMAIL_HOST:
+        raise DeliveryError("No mail server is set (REVIEWAPP_EMAIL_URL).")
+    alert = delivery.alert
+    where = f" in {alert.project.slug}" if alert.project else ""
+    over = "Over: " if delivery.event == AlertDelivery.Event.CLOSED else ""
+    words = alert.get_kind_display()
+    message = EmailMessage(
+        subject=f"[reviewapp] {over}{words}{where}",
+        body=f"{alert.detail}\n\n{alert.subject}, since {alert.opened_at:%Y-%m-%d %H:%M} UTC.\n{settings.REVIEWAPP_URL}/alerts/\n",
+        from_email=settings.DEFAULT_FROM_EMAIL,
+        to=[delivery.recipient.address],
+        headers={"Message-ID": f"<{delivery.pk}@reviewapp>", "Auto-Submitted": "auto-generated"},
+    )
+    try:
+        message.send()
+    except OSError as error:  # smtplib's errors are OSErrors too
+        raise DeliveryError(f"The mail server did not take it: {error}") from error
+
+
+def _send_webhook(delivery: AlertDelivery) -> None:
+    content = msgspec.json.encode(body_of(delivery))
+    now = timezone.now()
+    message_id = f"msg_{delivery.pk.hex}"
+    headers = {
+        "content-type": "application/json",
+        "user-agent": "reviewapp",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(delivery.recipient.secret).sign(message_id, now, content.decode()),
+    }
+    url = httpx.URL(delivery.recipient.address)
+    address = find_address(url.host, url.port or (443 if url.scheme == "https" else 80))
+    headers["host"] = urlsplit(delivery.recipient.address).netloc
+    try:
+        # Not by name again: a second look-up might lead somewhere else. The certificate is checked against the name.
+        with httpx.Client(timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False) as client:
+            answer = client.post(
+                url.copy_with(host=address),
+                content=content,
+                headers=headers,
+                extensions={"sni_hostname": url.host},
+            )
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise DeliveryError(f"{type(error).__name__}: {error}") from error
+    if not answer.is_success:
+        raise DeliveryError(f"It answered {answer.status_code}.")
+
+
+def find_address(host: str, port: int) -> str:
+    """The address of a host that may be told: a public one, or any of a host that the settings name."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise DeliveryError(f"{host} has no address: {error}") from error
+    addresses = [str(entry[4][0]) for entry in found]
+    if host not in settings.REVIEWAPP_WEBHOOK_HOSTS and not all(map(_is_public, addresses)):
+        raise DeliveryError(f"{host} is not a public address; REVIEWAPP_WEBHOOK_HOSTS may name it.")
+    return addresses[0]
+
+
+def _is_public(address: str) -> bool:
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed).is_global and not parsed.is_multicast

@@ -1,0 +1,40 @@
+"""Ledger checks that were asked for, and what they found."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+__all__ = ["LedgerRun"]
+
+
+class LedgerRun(models.Model):
+    """One check of the ledger. `findings` is a list of {name, promise, checked, wrong, examples}, empty until it is done."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    since = models.DateTimeField(null=True, help_text="Only what began after this time; empty: everything")
+    findings = models.JSONField(default=list)
+    error = models.TextField(blank=True)
+    asked_at = models.DateTimeField(db_default=Now())
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"ledger check {self.pk} ({self.state})"
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.state in (self.State.WAITING, self.State.RUNNING)
+
+    @property
+    def broken(self) -> int:
+        """How many promises are broken."""
+        return sum(bool(finding["wrong"]) for finding in self.findings)

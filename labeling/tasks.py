@@ -10,9 +10,9 @@ from labeling.datasets import services as datasets
 from labeling.datasets import upkeep
 from labeling.decisions.outcomes import number_all_outcomes
 from labeling.ingestion.partitions import drop_old_inputs, ensure_partitions
+from labeling.ledger.runs import run_waiting
 from labeling.pipeline.deciding import let_overdue_stand
 from labeling.pipeline.sentinels import add_sentinels, projects_with_sentinels
-from labeling.ledger.runs import run_waiting
 from labeling.pipeline.watching import watch
 from labeling.review.marks import move_marks
 from labeling.review.services import release_expired

@@ -64,7 +64,7 @@ def deliver_due(now: datetime | None = None) -> Sent:
 
 def pause_after(attempt: int) -> timedelta:
     """How long to wait after so many attempts: 15 s, 30 s, 1 min, ... at most two hours."""
-    return min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE)
+    return min(_FIRST_PAUSE * int(2 ** (attempt - 1)), _LONGEST_PAUSE)
 
 
 @transaction.atomic

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -160,6 +161,7 @@ class OutcomeBatch(models.Model):
                 name="outcomes_unnumbered",
             ),
             models.Index(fields=["project_id", "first_number"], name="outcomes_by_number"),
+            BrinIndex(fields=["created_at"], name="outcomes_by_time", pages_per_range=32, autosummarize=True),
         ]
 
     def __str__(self) -> str:

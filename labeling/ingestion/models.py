@@ -5,6 +5,7 @@ them without a foreign key. An item takes the id of its first prediction; that, 
 of index entries per row low and let idempotency outlive the payload.
 """
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 
@@ -94,6 +95,11 @@ class ItemKey(models.Model):
     content_hash = models.UUIDField()
     route = models.TextField(choices=Route)
     policy_number = models.IntegerField()
+
+    class Meta:
+        indexes = [
+            BrinIndex(fields=["item_id"], name="itemkey_by_time", pages_per_range=32, autosummarize=True)
+        ]
 
     def __str__(self) -> str:
         return f"key of item {self.item_id}"

@@ -46,7 +46,7 @@ class Sight:
 
 class _Straggler(NamedTuple):
     name: str
-    count: int
+    rows: int
 
 
 WATCHED = (
@@ -142,11 +142,11 @@ def _stragglers(now: datetime) -> Iterator[Sight]:
         _Straggler("counts that nobody added up", _some(TrustDelta.objects.order_by("pk"), over=MANY_DELTAS)),
     ]  # fmt: skip
     for straggler in found:
-        if straggler.count:
+        if straggler.rows:
             yield Sight(
                 AlertKind.STRAGGLERS,
                 f"waiting:{straggler.name.replace(' ', '_')}",
-                f"{straggler.count} {straggler.name}: the worker is away or cannot keep up.",
+                f"{straggler.rows} {straggler.name}: the worker is away or cannot keep up.",
             )
 
 

@@ -6,9 +6,9 @@ from django.urls import include, path
 
 from labeling.web import (
     account,
+    alerts,
     components,
     dataset_versions,
-    alerts,
     datasets,
     filters,
     history,

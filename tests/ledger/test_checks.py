@@ -1,13 +1,19 @@
 """A whole ledger passes every check; each way of losing or doubling something fails the check that is there for it."""
 
+from collections import Counter
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from labeling.decisions.models import Decision, OutcomeBatch
+from labeling.decisions.outcomes import number_all_outcomes
+from labeling.ids import first_id_at
+from labeling.ledger import statements
 from labeling.ledger.checks import CHECKS, Finding, as_moment, check_ledger
 from labeling.review.models import ReviewTask, TaskState
 
@@ -218,3 +224,54 @@ def test_a_corrected_decision_on_the_same_task_is_the_one_that_counts(
     )
 
     assert "decisions" not in broken()
+
+
+@pytest.mark.slow
+def test_a_look_at_a_short_time_reads_what_happened_in_it(world: LedgerWorld) -> None:
+    """On filled tables, keys and outcomes are found through their BRIN indexes: rows of other times are not read."""
+    with connection.cursor() as cursor:
+        cursor.execute("alter table labeling_outcomebatch disable trigger user")
+        cursor.execute(
+            """
+            insert into labeling_itemkey (key_hash, project_id, item_id, input_hash, model_version_id, content_hash, route, policy_number)
+            select gen_random_uuid(), 1, n, gen_random_uuid(), 1, gen_random_uuid(), 'auto', 1 from generate_series(1, 100000) n
+            """
+        )
+        cursor.execute(
+            """
+            insert into labeling_outcomebatch (project_id, of_predictions, entries, size, first_number, created_at)
+            select 0, true, array[n], 1, n, now() - interval '9 days' from generate_series(1, 60000) n
+            """
+        )
+        cursor.execute("alter table labeling_outcomebatch enable trigger user")
+    world.accept({"id": "new", "confidence": 0.99})
+    number_all_outcomes()
+    since = timezone.now() - timedelta(minutes=5)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select brin_summarize_new_values('itemkey_by_time'), brin_summarize_new_values('outcomes_by_time')"
+        )
+        cursor.execute("analyze labeling_itemkey, labeling_outcomebatch")
+        for statement in (
+            statements.ACKNOWLEDGED,
+            statements.ROUTES,
+            statements.FEED_DENSE,
+            statements.FEED_COMPLETE,
+        ):
+            values = {"since": first_id_at(since), "since_time": since}
+            cursor.execute(
+                f"explain (analyze, format json) with {statement} select count(*) from wrong", values
+            )
+            read = _rows_read(cursor.fetchone()[0][0]["Plan"])
+            assert max(read["labeling_itemkey"], read["labeling_outcomebatch"]) < 10_000, read
+
+
+def _rows_read(plan: dict[str, Any]) -> Counter[str]:
+    """Rows that a plan takes from each table, also those that a filter throws away again."""
+    found: Counter[str] = Counter()
+    if "Relation Name" in plan:
+        thrown = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
+        found[plan["Relation Name"]] += (plan["Actual Rows"] + thrown) * plan["Actual Loops"]
+    for part in plan.get("Plans", []):
+        found += _rows_read(part)
+    return found

@@ -45,7 +45,6 @@ class ProjectAdmin(AdminPage):
         "name",
         "confirmation",
         "task_type",
-        "time_zone",
         "simulation",
         "policy_number",
         "publish_every_seconds",

@@ -54,6 +54,7 @@ def _history(project: Project, wanted: Any) -> HistoryPage:
     page_of = found[:PAGE_SIZE]
     for event in page_of:
         event.told = tell(event.details)  # type: ignore[attr-defined]
+        event.done = action_name(event.action)  # type: ignore[attr-defined]
     members = project.memberships.order_by("user__username").values_list("user__username", flat=True)
     return HistoryPage(
         events=page_of,
@@ -84,6 +85,38 @@ def kind_name(kind: str) -> str:
         "dataset": _("datasets"),
         "publication": _("publications"),
     }.get(kind, kind)
+
+
+def action_name(action: str) -> str:
+    """What was done, in words; an action without any is shown as it is."""
+    return {
+        "claim.taken_back": _("took a claim back"),
+        "dataset.publication_requested": _("asked for a dataset version"),
+        "dataset.stuck_retried": _("tried a stuck dataset again"),
+        "dataset.tagged": _("tagged a dataset version"),
+        "dataset.untagged": _("took a tag off"),
+        "invitation.accepted": _("joined by invitation"),
+        "invitation.made": _("invited somebody"),
+        "invitation.renewed": _("renewed an invitation"),
+        "invitation.withdrawn": _("withdrew an invitation"),
+        "key.created": _("made a key"),
+        "key.revoked": _("revoked a key"),
+        "member.removed": _("removed a member"),
+        "member.set": _("set a role"),
+        "password.changed": _("changed the password"),
+        "password.link_made": _("made a password link"),
+        "policy.published": _("published a policy"),
+        "project.changed": _("changed the project"),
+        "project.created": _("made the project"),
+        "publication.failed": _("could not publish"),
+        "queue.deadline_set": _("set a deadline"),
+        "sessions.ended": _("signed out everywhere"),
+        "task.reopened": _("reopened a task"),
+        "user.changed": _("changed an account"),
+        "user.created": _("made an account"),
+        "user.deactivated": _("deactivated an account"),
+        "user.reactivated": _("reactivated an account"),
+    }.get(action, action)
 
 
 def _before(wanted: Any) -> int | None:

@@ -69,7 +69,7 @@ class InviteForm(PageForm):
 class MemberForm(PageForm):
     """Give a person a role."""
 
-    username = forms.CharField(max_length=150, label=gettext_lazy("User name"))
+    username = forms.CharField(max_length=150, label=gettext_lazy("User name of somebody with an account"))
     role = forms.ChoiceField(choices=Role.choices, initial=Role.REVIEWER, label=gettext_lazy("Role"))
 
 

@@ -55,6 +55,13 @@ def test_an_engineer_downloads_a_version(
     )  # the page has asked again by itself
     expect(page.locator("#dataset-versions")).to_contain_text("for training run 7")
 
+    if width == 1440:  # a dialog takes the focus and gives it back
+        page.get_by_role("link", name="Keys").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog", name="Keys").get_by_role("button", name="Close")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("link", name="Keys")).to_be_focused()
+
     page.get_by_role("link", name="All about v1").focus()
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_contain_text("v1")

@@ -14,8 +14,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 Open = Callable[..., Page]
 
+at_both_widths = pytest.mark.parametrize("width", [1440, 390])
+"""A window of 390 px is a phone with a keyboard, and any screen at 400 % zoom."""
 
-def test_a_newcomer_signs_in_and_works_through_a_queue(open_browser: Open, live_world: World) -> None:
+
+@at_both_widths
+def test_a_newcomer_signs_in_and_works_through_a_queue(
+    width: int, open_browser: Open, live_world: World
+) -> None:
     live_world.rita.user.set_password("correct horse battery")
     live_world.rita.user.save()
     project = live_world.make_project(
@@ -24,7 +30,7 @@ def test_a_newcomer_signs_in_and_works_through_a_queue(open_browser: Open, live_
     send(
         live_world, project, *({"id": f"txn-{n}", "prediction": {"label": "suspicious"}} for n in range(1, 9))
     )
-    page = open_browser()
+    page = open_browser(width=width)
     page.goto("/")
     page.keyboard.type("rita")
     page.keyboard.press("Tab")
@@ -137,12 +143,13 @@ def test_with_more_labels_the_likeliest_five_have_digits(open_browser: Open, liv
     assert decisions(project) == [("m-1", "corrected", {"label": "label 21"})]
 
 
-def test_several_labels_are_switched_by_digits(open_browser: Open, live_world: World) -> None:
+@at_both_widths
+def test_several_labels_are_switched_by_digits(width: int, open_browser: Open, live_world: World) -> None:
     project = live_world.make_project(
         "tags", "multilabel", label_schema={"labels": ["angry", "refund", "fraud"]}
     )
     send(live_world, project, *({"id": f"m-{n}", "prediction": {"labels": ["angry"]}} for n in range(1, 4)))
-    desk = Desk(open_browser("rita"), project).open()
+    desk = Desk(open_browser("rita", width=width), project).open()
     desk.press("2")
     expect(desk.verdict).to_have_text("angry, refund")
     desk.press("1", "Enter")
@@ -160,7 +167,8 @@ def test_several_labels_are_switched_by_digits(open_browser: Open, live_world: W
     ]
 
 
-def test_text_is_put_right_word_by_word(open_browser: Open, live_world: World) -> None:
+@at_both_widths
+def test_text_is_put_right_word_by_word(width: int, open_browser: Open, live_world: World) -> None:
     project = live_world.make_project("lines", "text")
     words = [
         ("we", 0.99),
@@ -176,7 +184,7 @@ def test_text_is_put_right_word_by_word(open_browser: Open, live_world: World) -
         "words": [{"text": word, "confidence": confidence} for word, confidence in words],
     }
     send(live_world, project, *({"id": f"l-{n}", "prediction": prediction} for n in range(1, 5)))
-    desk = Desk(open_browser("rita"), project).open()
+    desk = Desk(open_browser("rita", width=width), project).open()
     expect(desk.here.locator("mark")).to_have_text(["oaring", "torqed"])
     desk.press("Tab")
     desk.page.keyboard.type("O-ring")
@@ -204,7 +212,8 @@ def test_text_is_put_right_word_by_word(open_browser: Open, live_world: World) -
     ]
 
 
-def test_fields_are_walked_with_tab_and_enter(open_browser: Open, live_world: World) -> None:
+@at_both_widths
+def test_fields_are_walked_with_tab_and_enter(width: int, open_browser: Open, live_world: World) -> None:
     project = live_world.make_project(
         "receipts",
         "fields",
@@ -217,7 +226,7 @@ def test_fields_are_walked_with_tab_and_enter(open_browser: Open, live_world: Wo
         "confidences": {"company": 0.99, "sum": 0.58, "paid": 0.65},
     }
     send(live_world, project, *({"id": f"r-{n}", "prediction": prediction} for n in range(1, 5)))
-    desk = Desk(open_browser("rita"), project).open()
+    desk = Desk(open_browser("rita", width=width), project).open()
     expect(desk.here.locator("[data-left]")).to_have_text("2 left to check")
     desk.press("Tab")
     desk.page.keyboard.type("39.91")

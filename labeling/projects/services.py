@@ -15,7 +15,16 @@ from labeling.errors import ConflictError, InvalidError, NotFoundError, invalid
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.projects.label_schema import compile_schema
-from labeling.projects.models import ApiKey, Guidelines, LabelSchema, Membership, Project, Role, Scope
+from labeling.projects.models import (
+    ApiKey,
+    Guidelines,
+    LabelSchema,
+    Membership,
+    OwnKeys,
+    Project,
+    Role,
+    Scope,
+)
 
 MAX_GUIDELINES = 200_000
 KEY_PREFIX = "rva_"
@@ -236,3 +245,8 @@ def require_other_owner(project: Project, user_id: int) -> None:
     owners = Membership.objects.filter(project=project, role=Role.OWNER, user__is_active=True)
     if not owners.exclude(user_id=user_id).exists():
         raise InvalidError("last_owner", "A project keeps at least one owner.")
+
+
+def set_own_keys(*, by: Actor, moved: dict[str, str]) -> None:
+    """Keep which keys this person has moved: usual key -> own key."""
+    OwnKeys.objects.update_or_create(user_id=by.user_id, defaults={"moved": moved})

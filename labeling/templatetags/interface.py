@@ -1,6 +1,8 @@
 """How numbers, times and people are written in the interface (docs: looks, "Words")."""
 
+import json
 import math
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -115,6 +117,13 @@ def initials(person: Any) -> str:
     parts = [part for part in name.replace(".", " ").replace("_", " ").replace("-", " ").split() if part]
     letters = "".join(part[0] for part in parts[:2]) if len(parts) > 1 else name[:2]
     return letters.upper()
+
+
+@register.simple_tag(takes_context=True)
+def own_keys(context: Mapping[str, Any]) -> SafeString:
+    """The keys that this person has moved, as an attribute for the scripts."""
+    moved = getattr(getattr(context.get("user"), "own_keys", None), "moved", None)
+    return format_html(' data-keys="{}"', json.dumps(moved)) if moved else SafeString("")
 
 
 @register.inclusion_tag("components/meter.html")

@@ -21,6 +21,7 @@ from labeling.trust.figures import POPULATIONS, Rate, one_rate
 from labeling.trust.models import TrustDay
 from labeling.web import actor_of
 from labeling.web.my_day import MyDay, my_day
+from labeling.web.own_keys import COMMANDS
 from labeling.web.page import is_fragment, page
 
 RATE_DAYS = 7
@@ -73,7 +74,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 @page("GET")
 def keys(request: HttpRequest) -> HttpResponse:
     """What each key does, as a page or in a dialog."""
-    context = {"leads": leads_somewhere(actor_of(request))}
+    context = {"commands": COMMANDS, "leads": leads_somewhere(actor_of(request))}
     return render(request, "keys.html#keys" if is_fragment(request) else "keys.html", context)
 
 

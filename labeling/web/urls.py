@@ -19,6 +19,7 @@ from labeling.web import (
     media,
     models,
     my_decisions,
+    own_keys,
     people,
     policy,
     projects,
@@ -146,6 +147,7 @@ urlpatterns = [
         _area(
             "account",
             path("", account.detail, name="detail"),
+            path("keys/", own_keys.edit, name="keys"),
             path("sign-in/", account.SignIn.as_view(), name="sign-in"),
             path("sign-out/", account.SignOut.as_view(), name="sign-out"),
             path("password/", account.new_password, name="password"),

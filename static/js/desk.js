@@ -297,6 +297,8 @@ document.addEventListener("click", (event) => {
     event.target.closest("form.desk").remove();
     showNext() || lookForMore();
   }
+  const player = event.target.closest("[data-play]");
+  if (player) play(player.closest("form.desk"), player.dataset.play);
   const note = event.target.closest("[data-note]");
   if (note) openNote(note.closest("form.desk"));
 });
@@ -305,6 +307,16 @@ function openNote(desk) {
   const place = desk.querySelector("details.note");
   place.open = true;
   place.querySelector("textarea").focus();
+}
+
+/** Recordings: play or pause, or go some seconds on or back. Says whether there is one. */
+function play(desk, how) {
+  const player = desk.querySelector("[data-player]");
+  if (!player) return false;
+  if (how !== "toggle") player.currentTime = Math.max(0, player.currentTime + Number(how));
+  else if (player.paused) player.play().catch(() => {}); // the player itself says what is wrong with the recording
+  else player.pause();
+  return true;
 }
 
 function submitHere(desk) {
@@ -324,6 +336,7 @@ function meansSomething(desk, key, event, typing) {
     submitHere(desk);
     return true;
   }
+  if (key === "mod+space") return play(desk, "toggle");
   const onControl = event.target.closest?.("a, button, summary");
   if ((key === "tab" || key === "shift+tab") && !typing && !event.target.matches("body, .desk-item")) return false;
   if (handleKey(desk, key, event, typing)) return true;
@@ -339,6 +352,16 @@ function meansSomething(desk, key, event, typing) {
     return true;
   }
   return press(desk, key === "mod+z" ? "u" : key) || press(document, key);
+}
+
+if (navigator.maxTouchPoints > 0) {
+  const { startSwiping } = await import("./swipe.js");
+  const buttonFor = (desk, direction) => desk.querySelector(direction > 0 ? "[data-primary]" : "[data-skip]");
+  startSwiping(stage, {
+    here,
+    say: (desk, direction) => (buttonFor(desk, direction).querySelector("[data-said]") ?? buttonFor(desk, direction).firstChild).textContent.trim(),
+    act: (desk, direction) => desk.requestSubmit(buttonFor(desk, direction)),
+  });
 }
 
 document.addEventListener("visibilitychange", () => {

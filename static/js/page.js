@@ -21,6 +21,7 @@ export function keyOf(event) {
   if (event.isComposing || event.altKey || event.getModifierState("AltGraph")) return null;
   if (event.ctrlKey || event.metaKey) {
     const key = event.key.toLowerCase();
+    if (key === " ") return "mod+space";
     return ["enter", "z"].includes(key) && !event.shiftKey ? `mod+${key}` : null;
   }
   const digit = /^Digit(\d)$/.exec(event.code); // by position: on some layouts a digit needs Shift
@@ -30,13 +31,38 @@ export function keyOf(event) {
   return event.shiftKey && (key === "tab" || key === "enter") ? `shift+${key}` : key;
 }
 
+// ---- keys that a person has moved: usual key -> own key. Below, everything speaks of the usual ones. --------------------
+
+const moved = JSON.parse(document.body.dataset.keys ?? "{}");
+const usualOf = Object.fromEntries(Object.entries(moved).map(([usual, own]) => [own, usual]));
+
+/** The usual key for what was pressed; null where its command has moved away. */
+const usual = (key) => usualOf[key] ?? (key in moved ? null : key);
+
+/** Puts the own keys onto the chips, also of what comes later. */
+function showMovedKeys() {
+  if (!Object.keys(moved).length) return;
+  const relabel = (scope) => {
+    for (const chip of scope.querySelectorAll("kbd.key:not([data-own])")) {
+      const own = moved[chip.textContent.trim().toLowerCase()];
+      chip.dataset.own = own ?? "";
+      if (own) chip.textContent = own.toUpperCase();
+    }
+  };
+  relabel(document);
+  new MutationObserver((changes) => {
+    for (const node of changes.flatMap((change) => [...change.addedNodes])) if (node instanceof Element) relabel(node);
+  }).observe(document.body, { childList: true, subtree: true });
+}
+
 /**
  * Calls `act(key, event, typing)` for every key press that may mean something; what it handles is not the browser's any
  * more. A held key does not repeat. Where Shift+7 means nothing, the character it gives is tried: "/" on many keyboards.
  */
 export function onKey(act) {
   document.addEventListener("keydown", (event) => {
-    const key = keyOf(event);
+    const pressed = keyOf(event);
+    const key = pressed && usual(pressed);
     if (key === null || document.querySelector("dialog[open]")) return;
     const typing = isTyping(event.target);
     if (event.repeat && !typing && !["tab", "shift+tab", "j", "k"].includes(key)) {
@@ -44,8 +70,8 @@ export function onKey(act) {
       return;
     }
     if (!typing && key.length === 1 && !/[0-9]/.test(key) && areLettersOff()) return;
-    const meanings = key.startsWith("shift+") && event.key.length === 1 ? [key, event.key] : [key];
-    if (meanings.some((meaning) => act(meaning, event, typing))) event.preventDefault();
+    const meanings = key.startsWith("shift+") && event.key.length === 1 ? [key, usual(event.key)] : [key];
+    if (meanings.some((meaning) => meaning !== null && act(meaning, event, typing))) event.preventDefault();
   });
 }
 
@@ -71,6 +97,7 @@ export function flash(control) {
 const dialog = document.getElementById("dialog");
 
 export function startPage() {
+  showMovedKeys();
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target.id === "dialog-content") dialog.showModal();
   });

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Error, Page, Route, expect
 
 from labeling.review.models import ReviewTask, TaskState
 from tests.journeys.desk import Desk, decisions, send
@@ -250,6 +251,98 @@ def test_a_draft_survives_leaving_and_a_crash(open_browser: Open, live_world: Wo
     again.press("Enter")
     again.says("t-1 corrected to line one and two")
     assert decisions(project) == [("t-1", "corrected", {"text": "line one and two"})]
+
+
+def test_a_draft_survives_a_killed_page_and_a_claim_that_a_lead_took_back(
+    open_browser: Open, live_world: World
+) -> None:
+    project = live_world.make_project("lines", "text")
+    send(live_world, project, {"id": "t-1", "prediction": {"text": "line one"}})
+    desk = Desk(open_browser("rita"), project).open()
+    desk.press("e", "End")
+    desk.page.keyboard.type(" and two")
+    expect(desk.here.locator("[data-left]")).to_have_text("Draft kept")
+    context = desk.page.context
+    crashed: list[Page] = []
+    desk.page.on("crash", crashed.append)
+    _kill(desk.page)
+    assert len(crashed) == 1
+    desk.page.close()
+    again = Desk(context.new_page(), project).open()
+    again.shows("t-1")
+    text = again.here.locator("textarea[name=text]")
+    expect(text).to_have_value("line one and two")
+    lea = live_world.api("lea", at=project)
+    lea.post(
+        f"/tasks/{again.here.get_attribute('data-task')}/take-back/", {"reason": "shift is over"}
+    ).expect(200)
+    again.press("Enter")
+    expect(again.here.get_by_role("alert")).to_contain_text("lea took this task back. Reason: shift is over.")
+    expect(text).to_have_value("line one and two")
+    assert decisions(project) == []
+    assert ReviewTask.objects.get().state == TaskState.WAITING
+
+
+def _kill(page: Page) -> None:
+    """Kills the process that draws the page, as running out of memory does."""
+    with suppress(Error):  # nobody is left to answer
+        page.goto("chrome://crash", timeout=3_000)
+
+
+def test_two_tabs_and_the_back_button_make_one_decision(desk: Desk) -> None:
+    other = Desk(desk.page.context.new_page(), desk.project).open()
+    other.shows("l-1")
+    desk.press("2", "Enter")
+    desk.says("l-1 corrected to b")
+    desk.settles()
+    other.press("2", "Enter")  # the same answer again: the same result
+    other.says("l-1 corrected to b")
+    other.settles()
+    third = Desk(desk.page.context.new_page(), desk.project).open()
+    third.shows("l-2")
+    desk.shows("l-2")
+    desk.press("Enter")
+    desk.says("l-2 confirmed")
+    desk.settles()
+    third.press("3", "Enter")  # another answer: told, not taken
+    expect(
+        third.page.get_by_role("alert").or_(third.page.locator("#toasts .toast-failed"))
+    ).not_to_have_count(0)
+    desk.page.goto(f"/projects/{desk.project.slug}/")
+    desk.page.go_back()
+    expect(desk.page.locator("html[data-ready]")).to_be_attached()
+    expect(desk.here).to_have_count(1)
+    assert desk.here.get_attribute("data-item") not in ("l-1", "l-2")
+    assert decisions(desk.project) == [
+        ("l-1", "corrected", {"label": "b"}),
+        ("l-2", "confirmed", {"label": "a"}),
+    ]
+
+
+def test_the_last_decisions_open_by_key_and_any_can_be_undone(desk: Desk) -> None:
+    for number in (1, 2, 3):
+        desk.press("Enter")
+        desk.shows(f"l-{number + 1}")
+        desk.says(f"l-{number} confirmed")
+    desk.press("h")
+    dialog = desk.page.locator("dialog[open]")
+    expect(dialog.locator("tbody tr")).to_have_count(3)
+    dialog.get_by_role("button", name="Undo l-1").click()
+    desk.shows("l-1")
+    expect(dialog).to_have_count(0)
+    desk.settles()
+    assert [item for item, _verdict, _output in decisions(desk.project)] == ["l-2", "l-3"]
+    desk.press("h")
+    expect(dialog.locator("tbody tr").nth(2)).to_contain_text("undone")
+    desk.press("Escape", "v")
+    dialog.get_by_label("Text in the id").fill("l-5")
+    dialog.get_by_role("button", name="Show these").click()
+    desk.shows("l-5")
+    expect(desk.page.locator(".filter.is-on")).to_contain_text("Text l-5")
+    desk.press("Enter")
+    expect(desk.page.locator("#nothing")).to_contain_text("Nothing matches this filter")
+    desk.page.locator(".filter.is-on").click()
+    desk.shows("l-1")
 
 
 def test_earlier_decisions_are_one_key_away(desk: Desk) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from labeling.projects.services import set_own_keys
 from tests.journeys.desk import Desk, decisions, send
 from tests.world import World
 
@@ -326,3 +327,38 @@ def test_keys_are_quiet_with_modifiers_in_dialogs_and_when_switched_off(
     desk.shows("q-2")
     desk.settles()
     assert decisions(project) == [("q-1", "corrected", {"label": "b"})]
+
+
+def test_own_keys_and_the_keys_of_a_recording(open_browser: Open, live_world: World) -> None:
+    """Skip has moved to Y, and X and S have changed places; the chips say so."""
+    set_own_keys(by=live_world.rita.actor, moved={"g": "y", "x": "s", "s": "x"})
+    project = live_world.make_project("calls", "text")
+    audio = "data:audio/wav;base64,UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA="
+    row = {"input": {"audio": audio}, "prediction": {"text": "hello"}}
+    send(live_world, project, *({"id": f"c-{n}", **row} for n in range(1, 4)))
+    desk = Desk(open_browser("rita"), project).open()
+    expect(desk.here.locator("[data-skip] kbd")).to_have_text("X")
+    desk.press("g")  # moved away: nothing
+    expect(desk.page.locator("dialog[open]")).to_have_count(0)
+    desk.press("y")
+    expect(desk.page.locator("dialog[open]")).to_contain_text("Guidelines of")
+    desk.press("Escape")
+    desk.page.evaluate(
+        """() => {
+          window.heard = [];
+          const player = document.querySelector("form.desk:not([hidden]) [data-player]");
+          player.play = async () => window.heard.push("play");
+          Object.defineProperty(player, "currentTime", { get: () => 10, set: (value) => window.heard.push(value) });
+        }"""
+    )
+    desk.press("p", ",", ".", "e", "Control+Space", "Escape")
+    assert desk.page.evaluate("window.heard") == ["play", 8, 12, "play"]
+    expect(desk.here.locator("textarea[name=text]")).to_have_value("hello")
+    desk.press("x")
+    desk.shows("c-2")
+    desk.press("s")
+    desk.shows("c-3")
+    desk.settles()
+    assert [(item, verdict) for item, verdict, _output in decisions(project)] == [("c-2", "rejected")]
+    desk.press("?")
+    expect(desk.page.locator("dialog[open] kbd", has_text="Y")).to_have_count(1)

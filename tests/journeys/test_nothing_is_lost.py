@@ -235,7 +235,7 @@ def _position_of(desk: Desk) -> int:
     return position
 
 
-def test_a_draft_survives_leaving_and_a_crash(open_browser: Open, live_world: World) -> None:
+def test_a_draft_survives_leaving(open_browser: Open, live_world: World) -> None:
     project = live_world.make_project("lines", "text")
     send(live_world, project, {"id": "t-1", "prediction": {"text": "line one"}})
     desk = Desk(open_browser("rita"), project).open()
@@ -264,7 +264,7 @@ def test_a_draft_survives_a_killed_page_and_a_claim_that_a_lead_took_back(
     expect(desk.here.locator("[data-left]")).to_have_text("Draft kept")
     context = desk.page.context
     crashed: list[Page] = []
-    desk.page.on("crash", crashed.append)
+    desk.page.on("crash", lambda page: crashed.append(page))
     _kill(desk.page)
     assert len(crashed) == 1
     desk.page.close()

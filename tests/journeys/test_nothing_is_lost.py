@@ -264,7 +264,7 @@ def test_a_draft_survives_a_killed_page_and_a_claim_that_a_lead_took_back(
     expect(desk.here.locator("[data-left]")).to_have_text("Draft kept")
     context = desk.page.context
     crashed: list[Page] = []
-    desk.page.on("crash", lambda page: crashed.append(page))
+    desk.page.on("crash", crashed.append)
     _kill(desk.page)
     assert len(crashed) == 1
     desk.page.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +32,7 @@ class Finger:
     def drag(self, *points: tuple[float, float], lift: bool = True) -> None:
         """Put the finger down at the first point and move through the others in small steps."""
         self._send("touchStart", points[0])
-        for (x, y), (to_x, to_y) in zip(points, points[1:], strict=False):
+        for (x, y), (to_x, to_y) in itertools.pairwise(points):
             for step in range(1, 9):
                 self._send("touchMove", (x + (to_x - x) * step / 8, y + (to_y - y) * step / 8))
         if lift:

@@ -138,7 +138,9 @@ def _error_row(old: Rate, new: Rate) -> PreviewRow:
     if old.value is not None and new.value is not None:
         points = round((new.value - old.value) * 100, 1)
         change, css = _signed(points, 1), _css(-points)
-    hint = new.note or _("%(old)d and %(new)d of them labelled") % {"old": old.n, "new": new.n}
+    hint = _("%(old)d and %(new)d of them labelled") % {"old": old.n, "new": new.n}
+    if new.value is None:
+        hint = new.note
     cells = [(_error_text(rate), _range_text(rate)) for rate in (old, new)]
     return PreviewRow(_("Wrong among automatic"), hint, *cells[0], *cells[1], change, css)
 

@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from textwrap import wrap
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -43,7 +44,7 @@ _COLOURS = {
     "served": "#00664c",
     "ghost": "#767670",
 }
-_ROW, _LINE = 322, 17
+_ROW, _LINE, _CAPTION = 322, 17, 84
 _PLACES = ((40, 84), (640, 84), (40, 84 + _ROW), (640, 84 + _ROW))
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -157,7 +158,13 @@ def download_svg(request: HttpRequest, slug: str) -> HttpResponse:
         "days": days_text(report.window, zone),
         "only": ", ".join(filter(None, [query.model_version, query.segment, query.label])),
         "charts": [
-            (x, y, chart, [(trace, _COLOURS[trace.css]) for trace in chart.traces])
+            (
+                x,
+                y,
+                chart,
+                wrap(chart.caption, _CAPTION)[:2],
+                [(trace, _COLOURS[trace.css]) for trace in chart.traces],
+            )
             for (x, y), chart in zip(_PLACES, charts, strict=False)
         ],
         "flags": flags,

@@ -14,6 +14,7 @@ from labeling.ledger.runs import run_waiting
 from labeling.pipeline.deciding import let_overdue_stand
 from labeling.pipeline.sentinels import add_sentinels, projects_with_sentinels
 from labeling.pipeline.watching import watch
+from labeling.projects import accounts
 from labeling.review.marks import move_marks
 from labeling.review.services import release_expired
 from labeling.trust.services import fold_deltas
@@ -68,6 +69,12 @@ def publish_dataset(dataset_id: int) -> None:
 def maintain_storage() -> None:
     """Mend readable manifests, merge small files, sweep what nothing points at."""
     upkeep.maintain_storage()
+
+
+@shared_task(name="labeling.tasks.forget_expired")
+def forget_expired() -> None:
+    """Delete sessions and links whose time is over."""
+    accounts.forget_expired()
 
 
 @shared_task(name="labeling.tasks.maintain_partitions")

@@ -300,6 +300,7 @@ CELERY_BEAT_SCHEDULE = {
     "send-alerts": _every(10.0, "send_alerts"),
     "maintain-partitions": _every(3600.0, "maintain_partitions"),
     "maintain-storage": _every(3600.0, "maintain_storage"),
+    "forget-expired": _every(3600.0, "forget_expired"),
 }
 
 # --- Logging: plain lines to stderr, the supervisor keeps and rotates the files ------------------------------------

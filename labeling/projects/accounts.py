@@ -156,6 +156,14 @@ def sign_out_everywhere(*, user: Any, by: Actor) -> int:
     return ended
 
 
+def forget_expired(*, now: datetime | None = None) -> int:
+    """Delete sessions and password links whose time is over; they were refused already. Run by the sweep."""
+    now = now or timezone.now()
+    links, _ = PasswordLink.objects.filter(expires_at__lte=now).delete()
+    sessions, _ = Session.objects.filter(expire_date__lte=now).delete()
+    return links + sessions
+
+
 def list_sessions(user: Any) -> list[tuple[str, dict[str, Any]]]:
     """Key and content of the person's sessions that are good now, the youngest first."""
     rows = Session.objects.filter(user=user, expire_date__gt=timezone.now()).order_by("-expire_date")

@@ -15,6 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from labeling.history.models import HistoryEvent
+from labeling.projects.accounts import forget_expired
 from labeling.projects.invitations import invite
 from labeling.projects.models import ApiKey, Invitation, Membership, PasswordLink, Session
 from labeling.review.models import ReviewTask, TaskState
@@ -291,3 +292,13 @@ def test_sessions_are_rows_of_their_person(world: World) -> None:
     with connection.cursor() as cursor:
         cursor.execute("select user_id from labeling_session")
         assert cursor.fetchall() == [(world.rita.user.pk,)]
+
+
+def test_what_has_expired_is_forgotten_and_nothing_else(otto: Api, world: World) -> None:
+    world.browser("rita")
+    otto.post(otto.below("members/rita/password-link/")).expect(201)
+    assert forget_expired() == 0
+    assert forget_expired(now=timezone.now() + timedelta(days=1)) == 1
+    assert forget_expired(now=timezone.now() + timedelta(days=15)) == 1
+    assert not Session.objects.exists()
+    assert not PasswordLink.objects.exists()

@@ -115,6 +115,12 @@ def test_pages_of_everybody(path: str, as_: As) -> None:
     assert Client().get(path).status_code == 302
 
 
+@pytest.mark.parametrize("path", ["/account/password/", "/account/sessions/end/"])
+def test_ones_own_account_is_for_whoever_is_signed_in(path: str, as_: As) -> None:
+    assert Client().post(path).status_code == 302
+    assert as_("nora").get(path).status_code == 405
+
+
 def test_other_methods_are_refused(as_: As) -> None:
     assert as_("otto").post("/projects/letters/items/").status_code == 405
     assert as_("otto").get("/projects/letters/tasks/undo/").status_code == 405

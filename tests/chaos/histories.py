@@ -21,6 +21,9 @@ class History:
         self.who = who
         self._file = (folder / f"{who}.jsonl").open("a", encoding="utf-8")
 
+    def close(self) -> None:
+        self._file.close()
+
     def note(self, op: str, *, sent: float, acked: float, **more: Any) -> None:
         self.note_all([{"op": op, "sent": sent, "acked": acked, **more}])
 

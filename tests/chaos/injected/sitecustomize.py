@@ -62,18 +62,6 @@ def change_claims(services):
     services.lock_claimed_task = lock_claimed_task
 
 
-def change_decisions(deciding):
-    """Some transactions commit late: their rows appear after rows with larger numbers."""
-    count = deciding._count
-
-    def count_late(*arguments, **named):
-        count(*arguments, **named)
-        if random.random() < control().get("late", 0):
-            time.sleep(random.uniform(0.05, 0.4))
-
-    deciding._count = count_late
-
-
 def change_batches(batches):
     """Broken `rows`: a publication takes what comes after the last published row, instead of claiming the rows that wait."""
     claimed = batches.claim_rows
@@ -92,17 +80,24 @@ def change_batches(batches):
     batches.claim_rows = claim_rows
 
 
-def change_sweep(services):
-    """Broken `sweep`: nobody looks for publications whose bell was lost."""
-    due = services.publish_due
+def change_datasets(services):
+    """Some decisions commit late: what they offer appears after rows with larger numbers. Broken `sweep`: nobody looks for
+    publications whose bell was lost."""
+    due, offer = services.publish_due, services.offer_decision
+
+    def offer_decision(**named):
+        offer(**named)
+        if random.random() < control().get("late", 0):
+            time.sleep(random.uniform(0.05, 0.4))
+
+    services.offer_decision = offer_decision
     services.publish_due = lambda *given, **named: [] if is_broken("sweep") else due(*given, **named)
 
 
 CHANGES = {
     "labeling.review.services": change_claims,
-    "labeling.pipeline.deciding": change_decisions,
     "labeling.datasets.batches": change_batches,
-    "labeling.datasets.services": change_sweep,
+    "labeling.datasets.services": change_datasets,
 }
 
 

@@ -263,10 +263,8 @@ def test_a_draft_survives_a_killed_page_and_a_claim_that_a_lead_took_back(
     desk.page.keyboard.type(" and two")
     expect(desk.here.locator("[data-left]")).to_have_text("Draft kept")
     context = desk.page.context
-    crashed: list[Page] = []
-    desk.page.on("crash", crashed.append)
-    _kill(desk.page)
-    assert len(crashed) == 1
+    with desk.page.expect_event("crash"):
+        _kill(desk.page)
     desk.page.close()
     again = Desk(context.new_page(), project).open()
     again.shows("t-1")

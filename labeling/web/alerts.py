@@ -1,7 +1,8 @@
 """Alerts of the projects one leads, and who is told of them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
@@ -75,7 +76,8 @@ def recipients(request: HttpRequest) -> HttpResponse:
     """Who is told, and how their last messages went; a new recipient by form."""
     actor = actor_of(request)
     require_admin(actor)
-    form = NewRecipient(request.POST or None)
+    slugs = [one.slug for one in list_projects(actor)]
+    form = NewRecipient(request.POST or None, slugs=slugs)
     if request.method == "POST" and form.is_valid():
         wanted = form.cleaned_data
         try:
@@ -83,7 +85,7 @@ def recipients(request: HttpRequest) -> HttpResponse:
             made = services.add_recipient(
                 channel=wanted["channel"],
                 address=wanted["address"],
-                kinds=wanted["kinds"],
+                kinds=[wanted["kinds"]] if wanted["kinds"] else [],
                 project=get_project(actor, slug, Permission.LEAD) if slug else None,
                 by=actor,
             )
@@ -91,7 +93,7 @@ def recipients(request: HttpRequest) -> HttpResponse:
             put_errors(form, error, {f"/{name}": name for name in form.fields})
         else:
             # Not by a redirect: the secret is in this one answer and nowhere else.
-            return _recipients(request, NewRecipient(), made=made)
+            return _recipients(request, NewRecipient(slugs=slugs), made=made)
     return _recipients(request, form, status=422 if form.errors else 200)
 
 
@@ -116,13 +118,20 @@ class NewRecipient(PageForm):
         choices=[(Channel.EMAIL, gettext_lazy("e-mail")), (Channel.WEBHOOK, gettext_lazy("webhook"))],
     )
     address = forms.CharField(label=gettext_lazy("Address or URL"), max_length=500)
-    project = forms.CharField(label=gettext_lazy("Only this project"), max_length=60, required=False)
-    kinds = forms.MultipleChoiceField(
-        label=gettext_lazy("Only these"),
-        choices=[(kind.value, kind.label) for kind in AlertKind if kind != AlertKind.TEST],
+    project = forms.ChoiceField(label=gettext_lazy("Project"), required=False)
+    kinds = forms.ChoiceField(
+        label=gettext_lazy("Of what"),
+        choices=[
+            ("", gettext_lazy("everything")),
+            *((kind.value, kind.label) for kind in AlertKind if kind != AlertKind.TEST),
+        ],
         required=False,
-        help_text=gettext_lazy("none chosen: all"),
     )
+
+    def __init__(self, *args: Any, slugs: Iterable[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = cast(forms.ChoiceField, self.fields["project"])
+        field.choices = [("", gettext_lazy("all, and the instance")), *((slug, slug) for slug in slugs)]
 
 
 def kind_name(kind: str) -> str:

@@ -32,9 +32,16 @@ def ensure_project(api: Api, slug: str, body: Json, policy: Json | None = None) 
         raise ReplayError(
             f"The project {slug} is for {project['task_type']}, this file for {body['task_type']}."
         )
-    current: Json = project["policy"]
-    if policy and any(current.get(key) != value for key, value in policy.items()):
-        api.send("PUT", f"/projects/{slug}/policy/", {**current, **policy}).expect(200, 201)
+    if policy:
+        ensure_policy(api, slug, policy)
+
+
+def ensure_policy(api: Api, slug: str, policy: Json, note: str = "") -> None:
+    """Put these keys of a policy in force when they are not yet; the others stay as they are."""
+    current: Json = api.get(f"/projects/{slug}/").expect(200)["policy"]
+    if any(current.get(key) != value for key, value in policy.items()):
+        said = {"note": note} if note else {}
+        api.send("PUT", f"/projects/{slug}/policy/", {**current, **policy, **said}).expect(200, 201)
 
 
 def get_load(api: Api, slug: str) -> Load:

@@ -56,7 +56,7 @@ def run_replay(options: Options, report: Callable[[str], None]) -> Json:
         ensure_project(api, options.project, body, options.policy)
         crew = make_crew(api, options, survey)
         rehearsal = Rehearsal(api, options.project, crew, options.patience, report, ahead=options.ahead)
-        rehearsal.run(request_rows(source, survey, options), rate=options.rate)
+        rehearsal.run(iter([request_rows(source, survey, options)]), rate=options.rate)
         return {"project": options.project, "file": options.file.name, **rehearsal.summary()}
 
 
@@ -99,17 +99,21 @@ class Rehearsal:
         *,
         ahead: int = 0,
         only_own_claims: bool = False,
+        progress_seconds: float = _PROGRESS_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._project, self._crew, self._patience = api, project, crew, patience
         self._report, self._ahead, self._clock = report, ahead, clock
-        self._only_own_claims = only_own_claims
+        self._only_own_claims, self._progress_seconds = only_own_claims, progress_seconds
         self._started = self._reported = clock()
         self._sent = Sent()
         self._left = Load(0, 0)
 
-    def run(self, rows: Iterator[Json], rate: float | None = None) -> None:
-        """Send everything and wait for the people; whatever happens, nobody is left behind working."""
+    def run(self, acts: Iterator[Iterator[Json]], rate: float | None = None) -> None:
+        """Send the rows of each act and wait for the people; whatever happens, nobody is left behind working.
+
+        What `acts` does between two of them happens after all of the first is decided and before any of the next is sent.
+        """
         sender = Sender(
             self._api,
             self._project,
@@ -120,9 +124,10 @@ class Rehearsal:
         )
         self._sent = sender.totals
         try:
-            sender.send_all(rows)
-            if self._crew.size:
-                self._left = self._wait_until_done()
+            for rows in acts:
+                sender.send_all(rows)
+                if self._crew.size:
+                    self._left = self._wait_until_done()
         except BaseException:
             self._patience.stopping.set()
             raise
@@ -183,7 +188,7 @@ class Rehearsal:
             self._patience.pause(_POLL_SECONDS)
 
     def _show_progress(self, load: Load | None) -> None:
-        if self._clock() - self._reported < _PROGRESS_SECONDS:
+        if self._clock() - self._reported < self._progress_seconds:
             return
         self._reported = self._clock()
         queue = f", {load.waiting} waiting, {load.claimed} claimed" if load else ""

@@ -1,4 +1,4 @@
-"""`manage.py demo`: fills the demo project through the public API and keeps its queue alive."""
+"""`manage.py demo`: fills the demo's projects through the public API and keeps their queues alive."""
 
 import importlib.util
 from pathlib import Path
@@ -9,20 +9,22 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from labeling.replay.client import Patience, ReplayError
 from labeling.replay.credentials import NoCredentialsError, read_credentials
-from labeling.replay.demo.show import Show
+from labeling.replay.demo.exhibits import EXHIBITS
+from labeling.replay.demo.fair import Fair, only_filler
 
 PATIENCE_SECONDS = 600.0
+_PACKAGES = ("faker", "PIL", "sklearn")
 
 
 class Command(BaseCommand):
-    help = "Fill the demo project and stream predictions to it until stopped."
+    help = "Fill the demo's projects and stream predictions to them until stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--recreate",
             "--reset",
             action="store_true",
-            help="begin a new demo project beside the old one, and return",
+            help="begin new demo projects beside the old ones, and return when they are filled",
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
@@ -30,7 +32,7 @@ class Command(BaseCommand):
         if not settings.ENV.demo and not recreate:
             self.stdout.write("REVIEWAPP_DEMO is 0: no demo.")
             return
-        if importlib.util.find_spec("sklearn") is None:
+        if not all(importlib.util.find_spec(package) for package in _PACKAGES):
             self.stdout.write("The demo's packages are not installed (`make demo` installs them): no demo.")
             return
         try:
@@ -41,24 +43,24 @@ class Command(BaseCommand):
             self.stdout.write("The demo's stream was stopped.")
 
     def _show(self, *, recreate: bool) -> None:
-        from labeling.replay.demo.digits import (
-            Digits,  # the demo's packages are loaded only when there is a demo
-        )
-
         kept = read_credentials(Path(settings.REVIEWAPP_CREDENTIALS))
-        with Show(Digits(), kept.url, kept.api_key, Patience(PATIENCE_SECONDS), self._report) as show:
-            while True:
-                show.open(anew=recreate)
-                history = show.replay_history()
-                show.fill_queue()
-                told = (
-                    f" (history: {history['created']} predictions, {history['decisions']})" if history else ""
-                )
-                self.stdout.write(f"The demo is at {kept.url}/projects/{show.slug}/{told}")
-                self.stdout.flush()
-                if recreate:
-                    return  # the stream of the running instance moves on to the new project by itself
-                show.stream()
+        folder = Path(settings.REVIEWAPP_HOME) / "demo"
+        patience = Patience(PATIENCE_SECONDS)
+        with (
+            only_filler(folder) as alone,
+            Fair(EXHIBITS, kept.url, kept.api_key, patience, self._report, folder) as fair,
+        ):
+            if not alone and not recreate:
+                raise CommandError("Another process fills the demo of this instance.")
+            fair.open(anew=recreate)
+            if not alone:
+                self._report("The running instance fills the new demo projects, one after the other.")
+                return
+            fair.fill()
+            self._report("All projects of the demo are ready.")
+            if not recreate:
+                fair.stream()
 
     def _report(self, line: str) -> None:
-        self.stderr.write(line)
+        self.stdout.write(line)
+        self.stdout.flush()

@@ -1,25 +1,30 @@
-"""Keeps one exhibit on show: makes its project, replays its history, then streams so that its queue is alive."""
+"""Keeps one exhibit on show: makes its project, replays its history, then sends so that its queue is alive."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import count, takewhile
+from pathlib import Path
 
 from labeling.replay.answers import Habits
 from labeling.replay.client import Api, Patience
-from labeling.replay.demo.exhibit import Exhibit
+from labeling.replay.demo.exhibit import Chapter, Exhibit
+from labeling.replay.demo.pool import Pool, make_pool
+from labeling.replay.demo.story import Story
 from labeling.replay.mapping import Json, Truth
-from labeling.replay.projects import ensure_project, get_load, list_all
+from labeling.replay.projects import ensure_policy, ensure_project, get_load, list_all
 from labeling.replay.reviewers import Crew, Work
 from labeling.replay.run import Rehearsal
 from labeling.replay.sender import Sender
 
 MOST_WAITING = 200
 ENOUGH_WAITING = 40
-STREAM_SECONDS = 5.0
+PUBLISHED_WITHIN_SECONDS = 60.0
 _BATCH = 10
 _REVIEWERS = 3
-_HABITS = Habits(false_accept=0.05, false_correct=0.01)
+_HABITS = Habits(false_accept=0.04, false_correct=0.01)
+_POLL_SECONDS = 0.3
+_PROGRESS_SECONDS = 15.0
 
 Report = Callable[[str], None]
 
@@ -27,12 +32,17 @@ Report = Callable[[str], None]
 class Show:
     """One exhibit on one instance. Every step may be repeated; a restart goes on where the last run was."""
 
-    def __init__(self, exhibit: Exhibit, url: str, api_key: str, patience: Patience, report: Report) -> None:
+    def __init__(
+        self, exhibit: Exhibit, url: str, api_key: str, patience: Patience, report: Report, folder: Path
+    ) -> None:
         self._exhibit, self._url, self._patience, self._report = exhibit, url, patience, report
+        self._folder = folder
         self._connections = ExitStack()
-        self._api = self._connections.enter_context(self._connect(api_key))
+        self._api = self._connections.enter_context(Api(url, api_key, patience))
         self.slug = exhibit.slug
         self._opened_at = datetime.now(UTC)
+        self._story: Story | None = None
+        self._next: int | None = None
 
     def __enter__(self) -> "Show":
         return self
@@ -46,69 +56,124 @@ class Show:
         slugs = self._own_slugs()
         body = self._exhibit.project_body()
         if anew and slugs:
-            self._api.send(
-                "PATCH", f"/projects/{slugs[-1]}/", {"name": f"{body['name']} (earlier demo)"}
-            ).expect(200)
+            earlier = {"name": f"{body['name']} (earlier demo)", "notice": ""}
+            self._api.send("PATCH", f"/projects/{slugs[-1]}/", earlier).expect(200)
             slugs.append(f"{self._exhibit.slug}-{len(slugs) + 1}")
         self.slug = slugs[-1] if slugs else self._exhibit.slug
+        if self.slug not in slugs or anew:
+            body["notice"] = "The demo fills this project as soon as its model is trained."
         ensure_project(self._api, self.slug, body)
         self._opened_at = datetime.fromisoformat(
             self._api.get(f"/projects/{self.slug}/").expect(200)["created_at"]
         )
+        self._next = None
+
+    def fill(self) -> None:
+        """All that is there before somebody comes: the past, and enough work for now."""
+        if self.replay_history() is not None:
+            self._report(f"{self._exhibit.name}: ready at {self._url}/projects/{self.slug}/")
+        self.fill_queue()
+        self._tell("")
 
     def replay_history(self) -> Json | None:
-        """The past, with simulated reviewers; None when an earlier run went beyond it."""
-        if first_missing(self._is_sent) > self._exhibit.history_size:
+        """The past, chapter by chapter, with simulated reviewers; None when an earlier run went beyond it."""
+        story = self._get_story()
+        sent = first_missing(self._is_sent)
+        if sent > self._exhibit.history_size:
             return None
-        past = [self._exhibit.show(number, self._opened_at) for number in range(self._exhibit.history_size)]
-        truths: dict[str, Truth] = {shown.row["id"]: shown.truth for shown in past}
-        body = self._exhibit.project_body()
         work = Work(
-            self.slug,
-            body["task_type"],
-            body["label_schema"].get("labels", []),
-            truths,
-            _HABITS,
-            timed=True,
+            self.slug, self._exhibit.task_type, self._exhibit.labels, self._truths(), _HABITS, timed=True
         )
-        crew = Crew(self._api, self._connect, work, self._patience, _REVIEWERS)
-        rehearsal = Rehearsal(self._api, self.slug, crew, self._patience, self._report, only_own_claims=True)
-        rehearsal.run(iter([shown.row for shown in past]))
-        # The first version, so that there is something to look at before the schedule makes one.
-        self._api.post(f"/projects/{self.slug}/datasets/main/versions/", {"note": "The simulated history"})
+        crew = Crew(
+            self._api, lambda key: Api(self._url, key, self._patience), work, self._patience, _REVIEWERS
+        )
+        rehearsal = Rehearsal(
+            self._api,
+            self.slug,
+            crew,
+            self._patience,
+            lambda line: self._report(f"{self._exhibit.name}: {line}"),
+            only_own_claims=True,
+            progress_seconds=_PROGRESS_SECONDS,
+        )
+        rehearsal.run(self._acts(story, sent))
         return rehearsal.summary()
 
     def fill_queue(self) -> None:
         """Send until there is enough to review for somebody who comes now."""
-        rows = self._coming_rows()
         while get_load(self._api, self.slug).waiting < ENOUGH_WAITING:
-            self._send([next(rows) for _ in range(_BATCH)])
+            self._send(_BATCH)
 
-    def stream(self) -> None:
-        """One prediction every few seconds, none while much waits; returns when a newer demo has taken over."""
-        rows = self._coming_rows()
-        while self._own_slugs()[-1] == self.slug:
-            waiting = get_load(self._api, self.slug).waiting
-            if waiting < MOST_WAITING:
-                self._send([next(rows) for _ in range(_BATCH if waiting < ENOUGH_WAITING else 1)])
-            self._patience.pause(STREAM_SECONDS)
+    def step(self) -> None:
+        """One more prediction, a handful while little waits, none while much does."""
+        waiting = get_load(self._api, self.slug).waiting
+        if waiting < MOST_WAITING:
+            self._send(_BATCH if waiting < ENOUGH_WAITING else 1)
 
-    def _connect(self, api_key: str) -> Api:
-        return Api(self._url, api_key, self._patience)
+    def is_overtaken(self) -> bool:
+        """Whether a newer demo of the same exhibit is there."""
+        return self._own_slugs()[-1] != self.slug
 
-    def _send(self, rows: list[Json]) -> None:
-        Sender(
+    def _acts(self, story: Story, sent: int) -> Iterator[Iterator[Json]]:
+        """The rows of each chapter, after its policy is in force; a chapter that is decided becomes a dataset version."""
+        chapters = self._exhibit.chapters
+        for place, chapter in enumerate(chapters):
+            numbers = story.numbers_of(chapter)
+            if sent >= numbers.stop and place + 1 < len(chapters):
+                continue  # an earlier run was further
+            self._tell(
+                f"Thirty days of history are being replayed by simulated people: day {chapter.from_day + 1}."
+            )
+            ensure_policy(self._api, self.slug, chapter.policy, chapter.note)
+            yield (
+                story.show(number, self._opened_at).row
+                for number in range(max(numbers.start, sent), numbers.stop)
+            )
+            self._publish(chapter)
+
+    def _publish(self, chapter: Chapter) -> None:
+        """Make a version of what the chapter's decisions said, and wait for it: the next must not join it."""
+        path = f"/projects/{self.slug}/datasets/main"
+        asked = self._api.post(f"{path}/versions/", {"note": chapter.note}).expect(200, 202)
+        for _ in range(int(PUBLISHED_WITHIN_SECONDS / _POLL_SECONDS)):
+            if "publication" not in asked:
+                return
+            state = self._api.get(f"{path}/publications/{asked['publication']}/").expect(200)["state"]
+            if state not in ("queued", "open"):
+                return
+            self._patience.pause(_POLL_SECONDS)
+
+    def _tell(self, notice: str) -> None:
+        """Say on the project's pages what is going on."""
+        self._api.send("PATCH", f"/projects/{self.slug}/", {"notice": notice}).expect(200)
+
+    def _truths(self) -> dict[str, Truth]:
+        story = self._get_story()
+        return {
+            story.item_id(number): story.show(number, self._opened_at).truth
+            for number in range(self._exhibit.history_size)
+        }
+
+    def _get_story(self) -> Story:
+        if self._story is None:
+            self._report(f"{self._exhibit.name}: preparing its model")
+            pool = Pool(make_pool(self._exhibit.slug, self._folder))
+            self._connections.callback(pool.close)
+            self._story = Story(self._exhibit, pool)
+        return self._story
+
+    def _send(self, rows: int) -> None:
+        number = first_missing(self._is_sent) if self._next is None else self._next
+        story = self._get_story()
+        sender = Sender(
             self._api, self.slug, self._patience, wait_for_people=lambda: None, report=self._report
-        ).send_all(rows)
-
-    def _coming_rows(self) -> Iterator[Json]:
-        number = first_missing(self._is_sent)
-        while True:
-            yield self._exhibit.show(number, self._opened_at).row
-            number += 1
+        )
+        sender.send_all([story.show(number + more, self._opened_at).row for more in range(rows)])
+        self._next = number + rows
 
     def _is_sent(self, number: int) -> bool:
-        answer = self._api.get(f"/projects/{self.slug}/predictions/{self._exhibit.item_id(number)}/")
+        item = self._get_story().item_id(number)
+        answer = self._api.get(f"/projects/{self.slug}/predictions/{item}/")
         answer.expect(200, 404)
         return answer.status == 200
 

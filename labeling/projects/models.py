@@ -65,6 +65,12 @@ class Project(models.Model):
         default=False,
         help_text="Holds replayed or invented work; days follow occurred_at, and every page says so.",
     )
+    notice = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        help_text="One sentence for everybody, shown on every page of the project",
+    )
     schema_number = models.PositiveIntegerField(default=1)
     guidelines_number = models.PositiveIntegerField(default=0)
     policy_number = models.PositiveIntegerField(default=0)

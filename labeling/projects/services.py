@@ -67,7 +67,7 @@ def create_project_rows(
 
 @transaction.atomic
 def change_project(*, project: Project, by: Actor, **changes: Any) -> Project:
-    """Change name, guidelines, time zone, publishing rhythm or (by adding labels or fields) the label schema."""
+    """Change name, notice, guidelines, time zone, publishing rhythm or (by adding labels or fields) the label schema."""
     locked = Project.objects.select_for_update().get(pk=project.pk)
     before = {name: getattr(locked, name) for name in _PLAIN if name in changes}
     for name in before:
@@ -91,7 +91,7 @@ def change_project(*, project: Project, by: Actor, **changes: Any) -> Project:
     return locked
 
 
-_PLAIN = ("name", "time_zone", "publish_every_seconds", "publish_after_decisions")
+_PLAIN = ("name", "notice", "time_zone", "publish_every_seconds", "publish_after_decisions")
 
 
 @transaction.atomic

@@ -68,7 +68,8 @@ class HomePage:
 @page("GET")
 def overview(request: HttpRequest) -> HttpResponse:
     """All projects this person may see."""
-    return render(request, "home.html", {"home": _home(actor_of(request))})
+    template = "home.html#projects" if is_fragment(request) else "home.html"
+    return render(request, template, {"home": _home(actor_of(request))})
 
 
 @page("GET")

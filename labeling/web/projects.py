@@ -142,9 +142,15 @@ class NewProject(PageForm):
 class ProjectSettings(PageForm):
     """What may change in a project later on."""
 
-    PLAIN = ("name", "time_zone", "publish_every_seconds", "publish_after_decisions")
+    PLAIN = ("name", "notice", "time_zone", "publish_every_seconds", "publish_after_decisions")
 
     name = forms.CharField(max_length=200, label=gettext_lazy("Name"))
+    notice = forms.CharField(
+        required=False,
+        max_length=300,
+        label=gettext_lazy("Notice"),
+        help_text=gettext_lazy("one sentence for everybody, shown on every page of the project"),
+    )
     time_zone = forms.CharField(max_length=60, label=gettext_lazy("Time zone"))
     guidelines = forms.CharField(
         required=False,

@@ -37,6 +37,8 @@ class Program:
     started_after_s: int = 1
     # Whether its children get the stop signal too; others pass it on themselves.
     whole_group: bool = False
+    # Whether what it writes appears in the terminal too, besides its log.
+    shown: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -98,7 +100,7 @@ def _demo() -> Program:
     """Goes on until it succeeded once; the product does not need it."""
     demo = as_child([sys.executable, "manage.py", "demo"], stop_with=signal.SIGTERM, directory=str(PROJECT))
     program = _python("demo", 50, ["-S", "-m", "reviewapp.stack.retry", "--", *demo])
-    return replace(program, restart="unexpected", started_after_s=0, whole_group=True)
+    return replace(program, restart="unexpected", started_after_s=0, whole_group=True, shown=True)
 
 
 def _web(env: Environment) -> Program:
@@ -167,6 +169,7 @@ stopwaitsecs = {program.stop_within_s}
 stopasgroup = {str(program.whole_group).lower()}
 killasgroup = true
 redirect_stderr = true
+stdout_events_enabled = {str(program.shown).lower()}
 stdout_logfile = {_escaped(str(home.logs / f"{program.name}.log"))}
 stdout_logfile_maxbytes = 10MB
 stdout_logfile_backups = 3

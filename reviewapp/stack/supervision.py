@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from contextlib import suppress
 
 from supervisor import events
+from supervisor.compat import as_string
 from supervisor.medusa import asyncore_25 as asyncore
 from supervisor.options import ServerOptions, SignalReceiver
 from supervisor.process import ProcessGroupBase
@@ -74,6 +76,7 @@ class _Supervisor(Supervisor):  # type: ignore[misc]
 
     def runforever(self) -> None:
         events.subscribe(events.ProcessStateBackoffEvent, _shorten_pause)
+        events.subscribe(events.ProcessLogStdoutEvent, _show)
         self.options.preparation = subprocess.Popen(self._prepare)
         super().runforever()
 
@@ -126,6 +129,14 @@ def run(home: Home, configuration: str, prepare: list[str]) -> int:
     finally:
         home.processes.unlink(missing_ok=True)
     return options.exit_code
+
+
+def _show(event: events.ProcessLogStdoutEvent) -> None:
+    """What a program writes for people, in the terminal. One that was closed meanwhile is no reason to stop."""
+    text = as_string(event.data)
+    with suppress(OSError):
+        for line in text.splitlines():
+            print(f"{event.process.config.name}: {line}", flush=True)
 
 
 def _shorten_pause(event: events.ProcessStateBackoffEvent) -> None:

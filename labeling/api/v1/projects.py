@@ -37,6 +37,7 @@ class ProjectIn(serializers.Serializer[Any]):
 
 class ProjectPatch(serializers.Serializer[Any]):
     name = PlainText(required=False, max_length=200)
+    notice = PlainText(required=False, allow_blank=True, max_length=300)
     label_schema = JsonField(required=False)
     guidelines = PlainText(required=False, allow_blank=True, max_length=200_000)
     time_zone = PlainText(required=False, max_length=60)
@@ -51,6 +52,7 @@ class ProjectOut(serializers.Serializer[Any]):
     label_schema = JsonField()
     guidelines = serializers.CharField()
     guidelines_version = serializers.IntegerField()
+    notice = serializers.CharField(help_text="One sentence for everybody, shown on every page of the project")
     policy = JsonField()
     policy_version = serializers.IntegerField()
     time_zone = serializers.CharField()
@@ -119,12 +121,28 @@ class PolicyView(APIView):
         project = get_project(actor_of(request), slug, Permission.SEE)
         return Response(PolicyOut(get_policy(project, project.policy_number)).data)
 
-    @extend_schema(request=OpenApiTypes.OBJECT, responses=PolicyOut, operation_id="publish_policy")
+    @extend_schema(
+        request=OpenApiTypes.OBJECT,
+        responses=PolicyOut,
+        operation_id="publish_policy",
+        description="The policy's keys, and optionally `note`: why. What is left out takes its default.",
+    )
     def put(self, request: Request, slug: str) -> Response:
         actor = actor_of(request)
         project = get_project(actor, slug, Permission.LEAD)
-        version = publish_policy(project=project, body=request.data, by=actor)
+        body, note = _policy_and_note(request.data)
+        version = publish_policy(project=project, body=body, by=actor, note=note)
         return Response(PolicyOut(get_policy(project, version.number)).data)
+
+
+def _policy_and_note(data: Any) -> tuple[Any, str]:
+    """The note travels beside the policy's own keys, as it is answered."""
+    if not isinstance(data, dict) or "note" not in data:
+        return data, ""
+    note = data["note"]
+    if not isinstance(note, str):
+        raise invalid("/note", "invalid", "a note is a text")
+    return {name: value for name, value in data.items() if name != "note"}, note
 
 
 class PolicyVersionsView(APIView):
@@ -160,6 +178,7 @@ _PROJECT_COLUMNS = (
     "task_type",
     "time_zone",
     "simulation",
+    "notice",
     "publish_every_seconds",
     "publish_after_decisions",
     "created_at",

@@ -17,6 +17,7 @@ _PACKAGES = ("faker", "PIL", "sklearn")
 
 
 class Command(BaseCommand):
+    requires_system_checks: list[str] = []  # they load every page
     help = "Fill the demo's projects and stream predictions to them until stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -20,7 +20,7 @@ Choose the digit you read. The images are small scans of single handwritten digi
     item="digit",
     rows_a_day=30,
     chapters=(
-        Chapter(0, "1", {"high": 0.95, "low": 0.6, "audit_rate": 0.2}, "The first ten days"),
+        Chapter(0, "1", {"high": 0.95, "low": 0.6, "audit_rate": 0.3}, "The first ten days"),
         Chapter(10, "1", {"high": 0.88}, "Lower threshold: blind checks found nothing wrong above it"),
         Chapter(20, "2", note="Version 2, trained on more digits"),
     ),
@@ -59,9 +59,9 @@ Messages go to the team that speaks their language. Choose that language.
 """,
     model="language-router",
     item="message",
-    rows_a_day=40,
+    rows_a_day=60,
     chapters=(
-        Chapter(0, "1", {"high": 0.9, "low": 0.5, "audit_rate": 0.2}, "Before the cheaper model"),
+        Chapter(0, "1", {"high": 0.9, "low": 0.5, "audit_rate": 0.4}, "Before the cheaper model"),
         Chapter(8, "2", note="Version 2, the cheaper model"),
         Chapter(
             13, "2", {"high": 0.97, "low": 0.6}, "More goes to people: blind checks of version 2 found errors"

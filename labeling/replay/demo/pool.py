@@ -59,11 +59,12 @@ def make_pool(slug: str, folder: Path) -> Path:
     command = [sys.executable, "-m", "labeling.replay.demo.train", slug, str(draft)]
     # One thread: the machine belongs to whoever looks at the demo meanwhile.
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    ended = subprocess.run(
+    ended = subprocess.run(  # noqa: S603 (our own module)
         command, env=os.environ | threads, stderr=subprocess.PIPE, text=True, errors="replace", check=False
     )
     if ended.returncode:
-        raise ReplayError(f"The models of {slug} could not be trained: {ended.stderr.strip()[-500:]}")
+        said = ended.stderr.strip().splitlines() or ["it was ended."]
+        raise ReplayError(f"The models of {slug} could not be trained: {said[-1]}")
     draft.replace(path)
     return path
 

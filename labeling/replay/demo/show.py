@@ -25,6 +25,7 @@ _REVIEWERS = 3
 _HABITS = Habits(false_accept=0.04, false_correct=0.01)
 _POLL_SECONDS = 0.3
 _PROGRESS_SECONDS = 15.0
+_NEXT = "The demo fills this project with thirty days of history as soon as its model is trained."
 
 Report = Callable[[str], None]
 
@@ -60,9 +61,9 @@ class Show:
             self._api.send("PATCH", f"/projects/{slugs[-1]}/", earlier).expect(200)
             slugs.append(f"{self._exhibit.slug}-{len(slugs) + 1}")
         self.slug = slugs[-1] if slugs else self._exhibit.slug
-        if self.slug not in slugs or anew:
-            body["notice"] = "The demo fills this project as soon as its model is trained."
         ensure_project(self._api, self.slug, body)
+        if self.slug not in slugs or anew:
+            self._tell(_NEXT)
         self._opened_at = datetime.fromisoformat(
             self._api.get(f"/projects/{self.slug}/").expect(200)["created_at"]
         )

@@ -1,125 +1,173 @@
 """The demo on a running product, through the public API alone; safe to start again at any point."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 
 from labeling.replay.client import Patience, StoppedError
+from labeling.replay.demo.exhibit import Chapter, Exhibit
+from labeling.replay.demo.exhibits import EXHIBITS
+from labeling.replay.demo.fair import Fair
 from labeling.replay.demo.show import ENOUGH_WAITING, Show
 from tests.journeys.replay.replaying import Server, ledger_is_whole, table_counts
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
+CHAPTERS = (
+    Chapter(0, "1", {"high": 0.95, "low": 0.6, "audit_rate": 0.5}, "The beginning"),
+    Chapter(10, "1", {"high": 0.85}, "Lower"),
+    Chapter(20, "2", note="Version 2"),
+)
+# Two rows a day, so that the past is short; the cases are those of the real exhibit.
+DIGITS = replace(EXHIBITS[0], rows_a_day=2, chapters=CHAPTERS)
+TINY = replace(EXHIBITS[0], rows_a_day=1, chapters=(Chapter(0, "1", {"sentinel_rate": 0}, "All"),))
+PATH = "/projects/digits"
+STARTED = f"""
+import sys
+from dataclasses import replace
+from pathlib import Path
+from labeling.replay.client import Patience
+from labeling.replay.demo.exhibits import EXHIBITS
+from labeling.replay.demo.exhibit import Chapter
+from labeling.replay.demo.fair import Fair
+exhibit = replace(EXHIBITS[0], rows_a_day=2, chapters={CHAPTERS!r})
+with Fair([exhibit], sys.argv[1], sys.argv[2], Patience(20), print, Path(sys.argv[3])) as fair:
+    fair.open()
+    fair.fill()
+"""
 
-@pytest.fixture
-def exhibit() -> Any:
-    """The digits with a short past."""
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the cases are kept; made by the first test that needs them."""
     pytest.importorskip("sklearn")
-    from labeling.replay.demo.digits import Digits
-
-    digits = Digits()
-    digits.history_size = 60
-    return digits
+    return tmp_path_factory.mktemp("demo")
 
 
 @pytest.fixture
-def show(server: Server, exhibit: Any) -> Iterator[Show]:
-    with open_show(server, exhibit) as opened:
+def show(server: Server, folder: Path) -> Iterator[Show]:
+    with open_show(server, folder) as opened:
         yield opened
 
 
-def open_show(server: Server, exhibit: Any) -> Show:
-    return Show(exhibit, server.url, server.credentials.api_key, Patience(20.0), lambda line: None)
+def open_show(server: Server, folder: Path, exhibit: Exhibit = DIGITS) -> Show:
+    return Show(exhibit, server.url, server.credentials.api_key, Patience(20.0), lambda line: None, folder)
 
 
-def waiting(server: Server, slug: str = "digits") -> int:
-    queues = server.call("GET", f"/projects/{slug}/queues/").json()
-    rows = queues["results"] if isinstance(queues, dict) else queues
+def project(server: Server, slug: str = "digits") -> Any:
+    return server.call("GET", f"/projects/{slug}/").json()
+
+
+def waiting(server: Server) -> int:
+    rows = server.call("GET", f"{PATH}/queues/").json()["results"]
     return sum(queue["waiting"] for queue in rows)
 
 
-def test_a_past_with_simulated_people_and_a_queue_for_real_ones(
-    server: Server, exhibit: Any, show: Show
-) -> None:
-    show.open()
-    history = show.replay_history()
-    show.fill_queue()
-
-    assert history is not None
-    assert (history["created"], history["left_open"]) == (60, 0)
-    assert sum(history["decisions"].values()) > 20
-    assert server.call("GET", "/projects/digits/").json()["simulation"] is True
+def story_told(server: Server) -> None:
+    """Everything of a past of sixty rows is there, once."""
+    policies = server.call("GET", f"{PATH}/policy/versions/").json()["results"]
+    assert [(p["number"], p["high"], p["note"]) for p in policies] == [(2, 0.85, "Lower"), (1, 0.95, "")]
+    shown = [server.call("GET", f"{PATH}/predictions/digit-{n:06d}/") for n in (1, 20, 21, 40, 41, 60)]
+    predictions = [answer.json()["predictions"][0] for answer in shown]
+    assert [p["policy_version"] for p in predictions] == [1, 1, 2, 2, 2, 2]
+    assert [p["model_version"] for p in predictions] == ["1", "1", "1", "1", "2", "2"]
+    assert project(server)["simulation"] is True
+    assert project(server)["notice"] == ""
     assert ENOUGH_WAITING <= waiting(server) < ENOUGH_WAITING + 10
     assert ledger_is_whole()
 
+
+def test_a_past_with_simulated_people_and_a_queue_for_real_ones(
+    server: Server, show: Show, folder: Path
+) -> None:
+    show.open()
+    assert "thirty days" in project(server)["notice"]
+    show.fill()
+
+    story_told(server)
+    versions = server.call("GET", f"{PATH}/datasets/main/versions/").json()["results"]
+    assert [v["note"] for v in versions] == ["Version 2", "Lower", "The beginning"]
     before = table_counts()
-    with open_show(server, exhibit) as again:
+    with open_show(server, folder) as again:
         again.open()
         assert again.replay_history() is None
         again.fill_queue()
     assert table_counts() == before
 
 
-def test_a_start_that_was_cut_off_goes_on_where_it_was(server: Server, exhibit: Any, show: Show) -> None:
+def test_killed_in_the_middle_it_goes_on_where_it_was(server: Server, show: Show, folder: Path) -> None:
     show.open()
-    created_at = server.call("GET", "/projects/digits/").json()["created_at"]
-    from datetime import datetime
+    show._get_story()
+    command = [sys.executable, "-c", STARTED, server.url, server.credentials.api_key, str(folder)]
+    started = subprocess.Popen(command, cwd=Path(__file__).parents[3], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while server.call("GET", f"{PATH}/predictions/digit-000025/").status_code == 404:
+        assert time.monotonic() < deadline
+        assert started.poll() is None
+    os.kill(started.pid, signal.SIGKILL)
+    started.wait()
 
-    first = [exhibit.show(number, datetime.fromisoformat(created_at)).row for number in range(25)]
-    server.call("POST", "/projects/digits/predictions/", first)
+    show.fill()
 
-    history = show.replay_history()
-
-    assert history is not None
-    assert (history["created"], history["duplicates"], history["conflicts"]) == (35, 25, 0)
-    assert history["left_open"] == 0
+    story_told(server)
+    left = [key for key in server.call("GET", "/keys/").json()["results"] if key["name"].startswith("replay")]
+    assert all(key["revoked_at"] for key in left[:3])
 
 
-def test_a_new_demo_stands_beside_the_old_one_and_takes_over_its_stream(
-    server: Server, exhibit: Any, show: Show
-) -> None:
-    exhibit.history_size = 5
-    show.open()
-    show.replay_history()
-    with open_show(server, exhibit) as newer:
+def test_a_new_demo_stands_beside_the_old_one_and_takes_over_its_stream(server: Server, folder: Path) -> None:
+    patience = Patience(20.0)
+    with (
+        Fair([TINY], server.url, server.credentials.api_key, patience, lambda line: None, folder) as fair,
+        open_show(server, folder, TINY) as newer,
+    ):
+        fair.open()
+        fair.fill()
         newer.open(anew=True)
         assert newer.slug == "digits-2"
-    show.stream()  # returns at once: a newer demo is there
-
-    names = {p["slug"]: p["name"] for p in server.call("GET", "/projects/").json()["results"]}
-    assert names == {"digits": "Handwritten digits (earlier demo)", "digits-2": "Handwritten digits"}
-    show.open()
-    assert show.slug == "digits-2"
-
-
-def test_the_stream_ends_when_it_is_asked_to(server: Server, exhibit: Any) -> None:
-    exhibit.history_size = 5
-    patience = Patience(20.0)
-    timer = threading.Timer(2.0, patience.stopping.set)
-    timer.start()
-    with Show(exhibit, server.url, server.credentials.api_key, patience, lambda line: None) as show:
-        show.open()
-        show.replay_history()
+        stop = threading.Timer(1.0, patience.stopping.set)
         with pytest.raises(StoppedError):
-            show.stream()
-    timer.join()
+            fair_streams_until(server, fair, stop)
 
-    assert waiting(server) > 0
+    assert project(server)["name"] == "Handwritten digits (earlier demo)"
+    assert project(server, "digits-2")["notice"] == ""
+    assert server.call("GET", "/projects/digits-2/predictions/digit-000031/").status_code == 200
+
+
+def fair_streams_until(server: Server, fair: Fair, stop: threading.Timer) -> None:
+    """Stream in this thread; another one stops it when the newer project has been filled."""
+
+    def watch() -> None:
+        while server.call("GET", "/projects/digits-2/").json()["notice"]:
+            time.sleep(0.1)
+        stop.start()
+
+    threading.Thread(target=watch, daemon=True).start()
+    fair.stream()
 
 
 def test_the_command_leaves_a_demo_behind(
-    server: Server, monkeypatch: pytest.MonkeyPatch, exhibit: Any
+    server: Server, monkeypatch: pytest.MonkeyPatch, settings: Any, folder: Path
 ) -> None:
-    monkeypatch.setattr(type(exhibit), "history_size", 20)
+    settings.REVIEWAPP_HOME = folder.parent
+    monkeypatch.setattr("labeling.management.commands.demo.EXHIBITS", (TINY,))
     said = StringIO()
 
     call_command("demo", recreate=True, stdout=said, stderr=StringIO())
 
-    assert said.getvalue().startswith(
-        f"The demo is at {server.url}/projects/digits/ (history: 20 predictions"
-    )
+    assert said.getvalue().splitlines() == [
+        "Handwritten digits: preparing its model",
+        f"Handwritten digits: ready at {server.url}/projects/digits/",
+        "All projects of the demo are ready.",
+    ]
     assert waiting(server) >= ENOUGH_WAITING

@@ -21,7 +21,11 @@ from labeling.replay.mapping import Json
 _SEED = 7
 _PARTS = 10
 _MEASURES = 10
-_COLUMNS = {"1": 2, "2": 10, "3": 30}  # how many of the data's columns each version knows: means, then spread, then worst
+_COLUMNS = {
+    "1": 2,
+    "2": 10,
+    "3": 30,
+}  # how many of the data's columns each version knows: means, then spread, then worst
 _SHOWN_REASONS = 5
 
 
@@ -37,7 +41,11 @@ def make_cases() -> list[Case]:
     return [
         Case(
             input={"rows": _table(names, row)},
-            segment="small nuclei" if row[0] < small else "medium nuclei" if row[0] < large else "large nuclei",
+            segment="small nuclei"
+            if row[0] < small
+            else "medium nuclei"
+            if row[0] < large
+            else "large nuclei",
             predictions={version: said[version][place] for version in _COLUMNS},
             truth={"label": labels[target[place]]},
         )
@@ -62,7 +70,9 @@ def _said(values: Any, target: Any, labels: list[str], names: list[str], count: 
 def _reasons(labels: list[str], names: list[str], pull: Any) -> Json:
     """The measures that weigh most, towards which diagnosis: parts of the log odds."""
     strongest = np.argsort(-np.abs(pull))[:_SHOWN_REASONS]
-    return {names[place]: f"{abs(pull[place]):.2f} towards {labels[int(pull[place] > 0)]}" for place in strongest}
+    return {
+        names[place]: f"{abs(pull[place]):.2f} towards {labels[int(pull[place] > 0)]}" for place in strongest
+    }
 
 
 def _table(names: list[str], row: Any) -> list[Json]:

@@ -35,9 +35,7 @@ def make_cases() -> list[Case]:
         Case(
             input={"image": picture(image)},
             segment=ink_of(image),
-            predictions={
-                version: read(models[version].classes_, said[version][place]) for version in models
-            },
+            predictions={version: read(models[version].classes_, said[version][place]) for version in models},
             truth={"label": str(digit)},
         )
         for place, (image, digit) in enumerate(zip(images[shown], digits[shown], strict=True))

@@ -183,7 +183,9 @@ def _scanned(invoice: Invoice, noise: float, rng: Any, font: Any) -> Any:
 
 def _letters(faker: Faker, rng: Any, font: Any, invoices: int) -> tuple[Any, list[str]]:
     """The letters of so many new invoices: crops (letters x pixels) and which they are. Each kind of scan in turn."""
-    crops, letters, scans = [], [], list(_SCANS.values())
+    crops: list[Any] = []
+    letters: list[str] = []
+    scans = list(_SCANS.values())
     for number in range(invoices):
         invoice = _invoice(faker)
         page = _scanned(invoice, scans[number % len(scans)], rng, font)

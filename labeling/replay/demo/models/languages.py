@@ -36,7 +36,11 @@ LANGUAGES = {
     "es": "Spanish",
     "sv": "Swedish",
 }
-_VERSIONS = {"1": (500, (1, 2)), "2": (500, (1, 1)), "3": (900, (1, 3))}  # training sentences, letters looked at together
+_VERSIONS = {
+    "1": (500, (1, 2)),
+    "2": (500, (1, 1)),
+    "3": (900, (1, 3)),
+}  # training sentences, letters looked at together
 _SEED = 7
 _SHORTEST, _LONGEST, _WORDS = 16, 160, 3
 _NOT_PROSE = re.compile(r"[{}%<>]|Content-Type|Project-Id")
@@ -58,7 +62,9 @@ def make_cases() -> list[Case]:
         Case(
             input={"text": text},
             segment="short" if len(text) < _SHORT else "medium" if len(text) < _LONG else "long",
-            predictions={version: read(model.classes_, said[version][place]) for version, model in models.items()},
+            predictions={
+                version: read(model.classes_, said[version][place]) for version, model in models.items()
+            },
             truth={"label": name},
         )
         for place, (text, name) in enumerate(known[first:])
@@ -72,14 +78,16 @@ def _trained(texts: list[str], names: list[str], letters: tuple[int, int]) -> An
 
 def _sentences(code: str) -> set[str]:
     """The prose of one language, each sentence once."""
-    found = set()
+    found: set[str] = set()
     for package in (django, rest_framework):
         for catalogue in Path(str(package.__file__)).parent.rglob(f"locale/{code}/LC_MESSAGES/django*.mo"):
             found.update(" ".join(text.split()) for text in _messages(catalogue.read_bytes()))
     return {
         text
         for text in found
-        if _SHORTEST <= len(text) <= _LONGEST and text.count(" ") >= _WORDS - 1 and not _NOT_PROSE.search(text)
+        if _SHORTEST <= len(text) <= _LONGEST
+        and text.count(" ") >= _WORDS - 1
+        and not _NOT_PROSE.search(text)
     }
 
 

@@ -16,7 +16,7 @@ endif
 # Tests and checks look at the demo's code too.
 DEV_NEEDS := $(STAMPS)/run $(STAMPS)/demo $(STAMPS)/dev $(STAMPS)/npm
 
-.PHONY: help run test test-fast bench bench-quick chaos check format demo schema requirements clean
+.PHONY: help run test test-fast bench bench-quick chaos check format demo screenshots schema requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ run: $(RUN_NEEDS) ## start everything; Ctrl-C stops it
 
 demo: $(RUN_NEEDS) $(STAMPS)/demo ## (re)create the demo on the running instance
 	@exec $(BIN)/python manage.py demo --recreate
+
+screenshots: $(DEV_NEEDS) ## take the README's pictures from an instance of their own (needs chromium)
+	@exec $(BIN)/python tools/screenshots.py $(ARGS)
 
 test: $(DEV_NEEDS) ## all tests, on every core, with servers of their own (ARGS=... goes to pytest)
 	@exec $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)

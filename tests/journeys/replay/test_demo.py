@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 
+from labeling.datasets.models import Dataset
+from labeling.datasets.services import publish
 from labeling.replay.client import Patience, StoppedError
 from labeling.replay.demo.exhibit import Chapter, Exhibit
 from labeling.replay.demo.exhibits import EXHIBITS
@@ -53,6 +56,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the cases are kept; made by the first test that needs them."""
     pytest.importorskip("sklearn")
     return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(autouse=True)
+def publisher(server: Server) -> Iterator[None]:
+    """Publishes what is asked for, as the worker of a running instance does."""
+    ended = threading.Event()
+
+    def publish_all() -> None:
+        while not ended.wait(0.1):
+            for dataset in Dataset.objects.all():
+                if dataset.publications.filter(state="queued").exists():
+                    publish(dataset.pk)
+        connection.close()
+
+    worker = threading.Thread(target=publish_all)
+    worker.start()
+    yield
+    ended.set()
+    worker.join()
 
 
 @pytest.fixture

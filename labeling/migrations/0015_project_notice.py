@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0009_people_at_work'),
+        ('labeling', '0014_checks'),
     ]
 
     operations = [

@@ -90,9 +90,8 @@ def running(home: Path) -> Iterator[Path]:
 
 
 def _wait_until_ready(process: subprocess.Popen[str]) -> None:
-    assert process.stdout is not None
     deadline = time.monotonic() + READY_WITHIN_S
-    for line in process.stdout:
+    for line in process.stdout or ():
         print(line, end="", flush=True)
         if READY in line:
             return

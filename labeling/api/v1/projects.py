@@ -14,6 +14,7 @@ from labeling.api.authentication import actor_of
 from labeling.api.pages import PAGE_PARAMETERS, page_of, page_schema
 from labeling.api.v1.fields import JsonField, PlainText
 from labeling.api.v1.inputs import checked
+from labeling.errors import invalid
 from labeling.pipeline.projects import change_project, create_project
 from labeling.pipeline.simulation import simulate_policy
 from labeling.projects.access import Permission, get_project, require_admin

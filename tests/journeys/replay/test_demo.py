@@ -132,13 +132,13 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(server: Server, show: Show
     show.open()
     show._get_story()
     command = [sys.executable, "-c", STARTED, server.url, server.credentials.api_key, str(folder)]
-    started = subprocess.Popen(command, cwd=Path(__file__).parents[3], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while server.call("GET", f"{PATH}/predictions/digit-000025/").status_code == 404:
-        assert time.monotonic() < deadline
-        assert started.poll() is None
-    os.kill(started.pid, signal.SIGKILL)
-    started.wait()
+    with subprocess.Popen(command, cwd=Path(__file__).parents[3], stdout=subprocess.DEVNULL) as started:
+        deadline = time.monotonic() + 60
+        while server.call("GET", f"{PATH}/predictions/digit-000025/").status_code == 404:
+            assert time.monotonic() < deadline
+            assert started.poll() is None
+            time.sleep(0.05)
+        os.kill(started.pid, signal.SIGKILL)
 
     show.fill()
 

@@ -26,6 +26,7 @@ from labeling.web.page import is_fragment, page
 
 RATE_DAYS = 7
 LINE_DAYS = 90
+SHORTEST_LINE_DAYS = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class HomePage:
     waiting: int
     next_slug: str | None
     may_create: bool
+    line_days: int
 
     @property
     def has_lines(self) -> bool:
@@ -87,7 +89,7 @@ def _home(actor: Actor) -> HomePage:
     queues_of: dict[int, list[QueueState]] = {}
     for queue in list_queues_of(ids):
         queues_of.setdefault(queue.project_id, []).append(queue)
-    weeks, lines = _weeks(ids), _lines(ids)
+    weeks, (lines, line_days) = _weeks(ids), _lines(ids)
     rows = []
     for project in projects:
         role = Role.OWNER if actor.is_admin else Role(roles[project.pk])
@@ -112,6 +114,7 @@ def _home(actor: Actor) -> HomePage:
         waiting=sum(row.waiting for row in work),
         next_slug=oldest[1] if oldest else None,
         may_create=actor.is_admin,
+        line_days=line_days,
     )
 
 
@@ -142,8 +145,9 @@ def _weeks(ids: Sequence[int]) -> dict[int, Week]:
     }
 
 
-def _lines(ids: Sequence[int]) -> dict[int, str]:
-    """The daily review rate as a path in a box of 1000 x 100; days without predictions stay gaps."""
+def _lines(ids: Sequence[int]) -> tuple[dict[int, str], int]:
+    """The daily review rate as a path in a box of 1000 x 100, and of how many days: as far back as any of these projects
+    goes. Days without predictions stay gaps."""
     since = timezone.localdate() - timedelta(days=LINE_DAYS - 1)
     days = (
         TrustDay.objects.filter(project_id__in=ids, day__gte=since)
@@ -155,7 +159,14 @@ def _lines(ids: Sequence[int]) -> dict[int, str]:
     for project_id, day, total, review in days:
         if total:
             points.setdefault(project_id, []).append(((day - since).days, review / total))
-    return {project_id: path_of(line, LINE_DAYS) for project_id, line in points.items() if len(line) > 1}
+    first = min((line[0][0] for line in points.values()), default=0)
+    shown = max(SHORTEST_LINE_DAYS, LINE_DAYS - first)
+    moved = {
+        project_id: [(day - (LINE_DAYS - shown), share) for day, share in line]
+        for project_id, line in points.items()
+        if len(line) > 1
+    }
+    return {project_id: path_of(line, shown) for project_id, line in moved.items()}, shown
 
 
 def path_of(points: Sequence[tuple[int, float]], width: int) -> str:

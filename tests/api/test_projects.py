@@ -212,6 +212,7 @@ def test_pages_of_projects_forwards_and_back(world: World, ada: Api, limit: int)
 def test_changes(otto: Api, world: World) -> None:
     changes = {
         "name": "Post",
+        "notice": "New stamps from Monday",
         "guidelines": "Be kind",
         "time_zone": "Asia/Tokyo",
         "publish_every_seconds": 60,
@@ -237,6 +238,7 @@ WRONG_CHANGES = [
     ({"simulation": True}, "/simulation"),
     ({"name": ""}, "/name"),
     ({"name": None}, "/name"),
+    ({"notice": "x" * 301}, "/notice"),
     ({"time_zone": "Moon"}, "/time_zone"),
     ({"publish_every_seconds": 9}, "/publish_every_seconds"),
     ({"publish_every_seconds": 10**12}, "/publish_every_seconds"),
@@ -304,8 +306,9 @@ def test_a_label_schema_must_fit_the_policy_in_force(world: World) -> None:
 
 def test_a_policy_is_numbered_and_never_changed(otto: Api, world: World) -> None:
     first = otto.get(otto.below("policy/")).expect(200)
-    second = otto.put(otto.below("policy/"), {**QUIET, "high": 0.9}).expect(200)
+    second = otto.put(otto.below("policy/"), {**QUIET, "high": 0.9, "note": "Braver"}).expect(200)
     assert (first["number"], second["number"], second["high"], second["low"]) == (1, 2, 0.9, 0.7)
+    assert (first["note"], second["note"]) == ("", "Braver")
     assert second["created_by"] == "otto"
     assert otto.get(otto.below("policy/")).expect(200) == second
     versions = otto.get(otto.below("policy/versions/")).expect(200)["results"]
@@ -331,6 +334,7 @@ def test_a_wrong_policy_changes_nothing(otto: Api) -> None:
     for body, pointer in (
         ({"high": 2}, "/high"),
         ({"colour": 1}, "/colour"),
+        ({"note": 1}, "/note"),
         ([], ""),
         ("x", ""),
         (None, ""),

@@ -53,6 +53,11 @@ class TestHome:
             "too few to say",
         ):
             assert part in text
+        Project.objects.filter(slug="letters").update(notice="New stamps from Monday")
+        part = words_of(as_("rita").get("/", headers=FRAGMENT))
+        assert "New stamps from Monday" in part
+        assert "Projects" not in part
+        assert "New stamps from Monday" in words_of(as_("rita").get(PROJECT))
         assert "Letters" not in words_of(as_("nora").get("/"))
         assert "You are in no project" not in text
 

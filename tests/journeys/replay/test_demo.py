@@ -18,6 +18,7 @@ from django.db import connection
 
 from labeling.datasets.models import Dataset
 from labeling.datasets.services import publish
+from labeling.ingestion.models import Item
 from labeling.replay.client import Patience, StoppedError
 from labeling.replay.demo.exhibit import Chapter, Exhibit
 from labeling.replay.demo.exhibits import EXHIBITS
@@ -134,7 +135,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(server: Server, show: Show
     command = [sys.executable, "-c", STARTED, server.url, server.credentials.api_key, str(folder)]
     with subprocess.Popen(command, cwd=Path(__file__).parents[3], stdout=subprocess.DEVNULL) as started:
         deadline = time.monotonic() + 60
-        while server.call("GET", f"{PATH}/predictions/digit-000025/").status_code == 404:
+        while not Item.objects.filter(key="digit-000025").exists():
             assert time.monotonic() < deadline
             assert started.poll() is None
             time.sleep(0.05)

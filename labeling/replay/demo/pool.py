@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -49,11 +49,13 @@ class Pool(Sequence[Case]):
         self._file.close()
 
 
-def make_pool(slug: str, folder: Path) -> Path:
-    """Where the cases of an exhibit are; trains its models in a process of its own when they are not there yet."""
+def make_pool(slug: str, folder: Path, at_work: Callable[[], None] = lambda: None) -> Path:
+    """Where the cases of an exhibit are; trains its models in a process of its own when they are not there yet;
+    `at_work` is called before that."""
     path = folder / f"{slug}-{_fingerprint(slug)}.jsonl"
     if path.exists():
         return path
+    at_work()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     command = [sys.executable, "-m", "labeling.replay.demo.train", slug, str(draft)]

@@ -157,8 +157,8 @@ class Show:
 
     def _get_story(self) -> Story:
         if self._story is None:
-            self._report(f"{self._exhibit.name}: preparing its model")
-            pool = Pool(make_pool(self._exhibit.slug, self._folder))
+            said = f"{self._exhibit.name}: training its models"
+            pool = Pool(make_pool(self._exhibit.slug, self._folder, lambda: self._report(said)))
             self._connections.callback(pool.close)
             self._story = Story(self._exhibit, pool)
         return self._story

@@ -51,6 +51,7 @@ def test_a_new_project(ada: Api) -> None:
         "policy_version": 1,
         "time_zone": "UTC",
         "simulation": False,
+        "notice": "",
         "publish_every_seconds": 900,
         "publish_after_decisions": 1000,
     }

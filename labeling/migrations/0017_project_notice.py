@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0014_checks'),
+        ('labeling', '0016_ledger_since'),
     ]
 
     operations = [

@@ -125,10 +125,6 @@ def build(world: World) -> dict[str, str]:
         else:
             send(world, project, {"confidence": 0.99})
         pages[f"review-{slug}"] = f"/projects/{slug}/review/{'default/' if slug == 'labels' else ''}"
-    letters = Project.objects.get(slug="dispute-reasons")
-    _, invitation = invite(project=letters, name="Zoe", role="lead", by=world.otto.actor)
-    _, password = make_password_link(user=world.rita.user, by=world.otto.actor)
-    pages |= {"invitation": f"/link/join/{invitation}/", "new-password": f"/link/password/{password}/"}
     pages |= {"items-search": f"{base}items/?q=nothing+like+it&label=Phishing"}
     fold_deltas()
     return pages

@@ -4,7 +4,6 @@ Training needs numpy, scikit-learn and all the data; showing needs one line of a
 hours never loads them.
 """
 
-import os
 import subprocess
 import sys
 from array import array
@@ -59,10 +58,8 @@ def make_pool(slug: str, folder: Path, at_work: Callable[[], None] = lambda: Non
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     command = [sys.executable, "-m", "labeling.replay.demo.train", slug, str(draft)]
-    # One thread: the machine belongs to whoever looks at the demo meanwhile.
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     ended = subprocess.run(  # noqa: S603 (our own module)
-        command, env=os.environ | threads, stderr=subprocess.PIPE, text=True, errors="replace", check=False
+        command, stderr=subprocess.PIPE, text=True, errors="replace", check=False
     )
     if ended.returncode:
         said = ended.stderr.strip().splitlines() or ["it was ended."]

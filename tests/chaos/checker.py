@@ -122,13 +122,13 @@ def _effective(facts: Facts) -> dict[str, tuple[int, Any]]:
     return {
         there["item"]: (number, there["output"] if there["verdict"] in LABELLED else None)
         for number, there in sorted(facts.decisions.items())
-        if not there["withdrawn"]
+        if there["counts"] and not there["withdrawn"]
     }
 
 
 def _check_dataset(facts: Facts, found: Findings) -> None:
     for number, there in facts.decisions.items():
-        if there["withdrawn"] or there["verdict"] not in LABELLED:
+        if there["withdrawn"] or not there["counts"] or there["verdict"] not in LABELLED:
             continue
         times = facts.ledger.get(number, 0)
         if times > 1:

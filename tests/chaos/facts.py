@@ -32,7 +32,11 @@ _PREDICTIONS = """
 
 _DECISIONS = """
     select decision.id, decision.task_id, decision.claim_token::text, decision.verdict, decision.output::text, item.key,
-           users.username, withdrawal.id is not null
+           users.username, withdrawal.id is not null,
+           decision.purpose not in ('sentinel', 'second_review')
+           and not (decision.purpose = 'audit' and not decision.agreed and exists (
+               select from labeling_reviewtask third
+               where third.item_id = decision.item_id and third.purpose = 'adjudication' and third.state <> 'cancelled'))
     from labeling_decision decision
     join labeling_item item on item.id = decision.item_id
     join auth_user users on users.id = decision.decided_by_id
@@ -63,7 +67,7 @@ def read_facts(database: psycopg.Connection, http: httpx.Client, slug: str) -> F
     (project,) = database.execute("select id from labeling_project where slug = %s", [slug]).fetchone()
     for key, prediction, route in database.execute(_PREDICTIONS, [project]):
         facts.predictions.setdefault(key, []).append({"prediction": prediction, "route": route})
-    for decision, task, token, verdict, output, item, who, withdrawn in database.execute(
+    for decision, task, token, verdict, output, item, who, withdrawn, counts in database.execute(
         _DECISIONS, [project]
     ):
         facts.decisions[decision] = {
@@ -74,6 +78,7 @@ def read_facts(database: psycopg.Connection, http: httpx.Client, slug: str) -> F
             "item": item,
             "who": who,
             "withdrawn": withdrawn,
+            "counts": counts,  # not an opinion that another person's answer settles
         }
     facts.ledger = dict(database.execute(_LEDGER, [project]).fetchall())
     facts.waiting = {row[0] for row in database.execute(_WAITING, [project])}

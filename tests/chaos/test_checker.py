@@ -51,7 +51,10 @@ def lines() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def facts() -> Facts:
-    decision = {"task": 7, "token": "t1", "verdict": "labelled", "output": A, "item": "i", "withdrawn": False}
+    decision = {"task": 7, "token": "t1", "verdict": "labelled", "output": A, "item": "i"} | {
+        "withdrawn": False,
+        "counts": True,
+    }
     return Facts(
         predictions={
             "auto": [{"prediction": 5, "route": "auto"}],

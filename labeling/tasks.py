@@ -12,11 +12,13 @@ from labeling.decisions.outcomes import number_all_outcomes
 from labeling.ingestion.partitions import drop_old_inputs, ensure_partitions
 from labeling.ledger.runs import run_waiting
 from labeling.pipeline.deciding import let_overdue_stand
+from labeling.pipeline.recalling import continue_recalls
 from labeling.pipeline.sentinels import add_sentinels, projects_with_sentinels
 from labeling.pipeline.watching import watch
 from labeling.projects import accounts
 from labeling.review.marks import move_marks
 from labeling.review.services import release_expired
+from labeling.trust.looking import look_at_projects
 from labeling.trust.services import fold_deltas
 
 
@@ -37,6 +39,13 @@ def sweep_reviews() -> None:
     """Put tasks with an expired lease back, and move the low-water marks."""
     release_expired()
     move_marks()
+
+
+@shared_task(name="labeling.tasks.steer_autonomy")
+def steer_autonomy() -> None:
+    """Weigh the evidence where something was counted, and go on with recalls."""
+    look_at_projects()
+    continue_recalls()
 
 
 @shared_task(name="labeling.tasks.mix_sentinels")

@@ -97,6 +97,8 @@ def _repeated(state: KnownRows, row: Candidate, item: KnownItem, known: KnownPre
         final, output = True, label.output
     elif made is not None:
         final, output = made.output is not None, made.output
+    elif known.route == Route.AUTO and label is not None and label.revision > 1 and label.output is None:
+        final, output = False, None  # recalled: it waits for a person
     elif known.route == Route.AUTO:
         by_a_person = label is not None and label.origin == Origin.HUMAN
         final, output = (

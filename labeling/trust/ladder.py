@@ -20,6 +20,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import add
 from typing import Final, NamedTuple
 
 from labeling.trust.detector import Detector, DetectorState
@@ -96,26 +97,24 @@ OPEN_AUDITS_LIMIT: Final = 0.05
 # --- what arrives -----------------------------------------------------------------------------------------
 
 
-def observe(state: ScopeState, buckets: Sequence[int]) -> ScopeState:
-    """Confidence buckets of arriving predictions outside fallback, in order.
+def observe(state: ScopeState, arrived: Sequence[int]) -> ScopeState:
+    """Bucket counts (58) of predictions outside fallback that have come since the last call.
 
     While a cool-down runs they only use it up: none of a batch that begins in one is evidence. Otherwise the
-    first 500 of the epoch fix its levels.
+    first of the epoch, at least 500, fix its levels.
     """
     if state.cool_down_left > 0:
-        return replace(state, cool_down_left=max(0, state.cool_down_left - len(buckets)))
+        return replace(state, cool_down_left=max(0, state.cool_down_left - sum(arrived)))
     if state.levels:
         return state
-    seen = list(state.seen)
-    for bucket in buckets[: GRID_SIZE - sum(seen)]:
-        seen[bucket] += 1
+    seen = tuple(map(add, state.seen, arrived))
     if sum(seen) < GRID_SIZE:
-        return replace(state, seen=tuple(seen))
+        return replace(state, seen=seen)
     levels = freeze_levels(seen)
     nothing = (0.0,) * len(levels)
     return replace(
         state,
-        seen=tuple(seen),
+        seen=seen,
         levels=levels,
         log_m=nothing,
         band_log_m=nothing,

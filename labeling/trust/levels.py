@@ -186,6 +186,19 @@ def certified_level(log_m: ArrayLike, levels: Sequence[Level], delta: float, *, 
     return certified
 
 
+def evidence_shares(
+    log_m: Sequence[float], levels: Sequence[Level], delta: float, *, strict: bool = False
+) -> list[float]:
+    """How far the evidence of each level is on its way to its goal, 0 to 1, on the scale of log E."""
+    check_delta(delta)
+    middle = middle_start(levels)
+    goals = [
+        -math.log((1.0 if strict else MIDDLE_WEIGHT if k >= middle else TOP_WEIGHT) * delta)
+        for k in range(len(levels))
+    ]
+    return [min(1.0, max(0.0, log_e / goal)) for log_e, goal in zip(log_m, goals, strict=True)]
+
+
 def middle_start(levels: Sequence[Level]) -> int:
     """Index of the level that the second chain starts with: the first that aims at half of the traffic or more."""
     return next((k for k, level in enumerate(levels) if level.coverage >= MIDDLE), len(levels))

@@ -7,12 +7,16 @@ the chance of a blind check is constant: without it no sum over cells could be w
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 
 from labeling.json_text import JsonText
 
 __all__ = [
     "COUNTERS",
     "REVIEWER_COUNTERS",
+    "AutonomyEvent",
+    "AutonomyScope",
+    "Recall",
     "ReviewerDay",
     "SliceKind",
     "SliceValue",
@@ -256,3 +260,82 @@ class ReviewerDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reviewer_id} on {self.day}"
+
+
+class AutonomyScope(models.Model):
+    """What the controller remembers of a scope: predictions of one model version with labels of one group.
+
+    `state` is a `scope.ScopeState`. Evidence are the cells of policy periods from `evidence_from` on (in a cool-down: what
+    uses it up); `arrived` says how much of it has been looked at, `fed` which outcomes the detectors have had, so that a
+    look that is repeated adds nothing. Written by whoever holds the project's row.
+    """
+
+    project = models.ForeignKey("labeling.Project", on_delete=models.PROTECT, related_name="scopes")
+    model_version = models.ForeignKey(
+        "labeling.ModelVersion", on_delete=models.PROTECT, related_name="scopes"
+    )
+    label_group = models.CharField(max_length=200, blank=True)
+    state = JsonText()
+    evidence_from = models.BigIntegerField(default=0)
+    level_from = models.BigIntegerField(default=0)
+    schema_number = models.PositiveIntegerField(default=1)
+    groups = JsonText(default=list)
+    arrived = JsonText(default=list)
+    fed = JsonText(default=dict)
+    volume = JsonText(default=list, help_text="[hour, bucket counts] of the last day")
+    drift = JsonText(default=dict)
+    forced_segments = JsonText(default=list)
+    signature = models.CharField(max_length=200, blank=True)
+    looked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "model_version", "label_group"], name="one_scope")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_version_id} {self.label_group}".strip()
+
+
+class AutonomyEvent(models.Model):
+    """A change of what is automatic or how it is checked, with the numbers it rests on. Append-only."""
+
+    project = models.ForeignKey("labeling.Project", on_delete=models.PROTECT, related_name="autonomy_events")
+    model_version = models.ForeignKey(
+        "labeling.ModelVersion", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    label_group = models.CharField(max_length=200, blank=True)
+    kind = models.CharField(max_length=30)
+    reason = models.TextField()
+    epoch = models.PositiveIntegerField(default=1)
+    level = models.PositiveSmallIntegerField(default=0)
+    period_id = models.BigIntegerField(null=True)
+    numbers = JsonText(default=dict)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "-id"], name="autonomy_event_by_project")]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}"
+
+
+class Recall(models.Model):
+    """Automatic results that go back to people. Waits until `done_at`; everything up to `cursor` is done."""
+
+    project = models.ForeignKey("labeling.Project", on_delete=models.PROTECT, related_name="recalls")
+    model_version = models.ForeignKey(
+        "labeling.ModelVersion", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    cursor = models.BigIntegerField(default=0)
+    recalled = models.PositiveIntegerField(default=0)
+    reason = models.TextField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now())
+    done_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"recall since {self.since}"

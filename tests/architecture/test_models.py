@@ -14,6 +14,7 @@ from labeling.datasets.models import Dataset
 from labeling.datasets.services import publish, set_tag
 from labeling.review.models import ReviewTask, Sentinel
 from labeling.routing.models import PolicyPeriod
+from labeling.trust.steering import stop_automatic
 from tests.world import World, a_row
 
 LABELING = Path(__file__).parents[2] / "labeling"
@@ -24,6 +25,7 @@ MODELS = {model.__name__: model for model in apps.get_app_config("labeling").get
 
 APPEND_ONLY = {
     "Adjudication",
+    "AutonomyEvent",
     "DatasetEntry",
     "DatasetTagEvent",
     "DatasetVersion",
@@ -51,6 +53,7 @@ MUTABLE = {
     "AlertDelivery",
     "AlertRecipient",
     "ApiKey",
+    "AutonomyScope",
     "Dataset",
     "DatasetTag",
     "Exclusion",
@@ -66,6 +69,7 @@ MUTABLE = {
     "Project",
     "Publication",
     "QueueMark",
+    "Recall",
     "ReviewQueue",
     "ReviewTask",
     "ReviewerDay",
@@ -140,6 +144,7 @@ def everything(world: World) -> World:
     Sentinel.objects.create(
         task=task, item_id=task.item_id, is_wrong=True, output={"label": "c"}, period_id=1, policy_number=1
     )
+    stop_automatic(checked, reason="a look", by=world.otto.actor)
     dataset = Dataset.objects.get(project=world.letters)
     assert publish(dataset.pk) is not None
     set_tag(dataset=dataset, number=1, name="gold", by=world.otto.actor)
@@ -174,7 +179,7 @@ def test_a_period_ends_once_and_that_is_all(everything: World) -> None:
     assert refuses(f"update {table} set ended_at = null")
     assert refuses(f"delete from {table}")
     everything.api("otto").put("/projects/letters/policy/", {}).expect(200)
-    (ended,) = PolicyPeriod.objects.exclude(ended_at=None)
+    (ended,) = PolicyPeriod.objects.filter(project=everything.letters).exclude(ended_at=None)
     assert refuses(f"update {table} set ended_at = now() where id = {ended.pk}")
 
 

@@ -307,7 +307,7 @@ def drive(profile_at, policy, items, *, seed, look_every=20, per_day=2000, revie
         now = NOON + timedelta(days=done / per_day)
         bucket, error = (x[0] for x in buckets_and_errors(profile_at(done), rng, (1, look_every)))
         cooling = state.cool_down_left > 0
-        state = ladder.observe(state, bucket.tolist())
+        state = ladder.observe(state, np.bincount(bucket, minlength=BUCKET_COUNT).tolist())
         cut, rate, epoch = state.cut, state.audit_rate or 1.0, state.epoch
         auto = bucket >= cut
         seen = ~auto | (rng.random(look_every) < rate)

@@ -14,10 +14,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from labeling.api.authentication import actor_of
+from labeling.api.v1.autonomy import read_autonomy
 from labeling.projects.access import Permission, get_project
 from labeling.trust.asking import BY, read_query
+from labeling.trust.prospects import Needs
 from labeling.trust.queries import Point, TrustReport, get_trust_report
 from labeling.trust.readers import narrow
+from labeling.trust.scope import Mode
 from labeling.trust.services import ensure_folded
 from labeling.trust.timegrid import EVERY
 
@@ -46,6 +49,59 @@ class PointOut(serializers.Serializer[Any]):
     rates = serializers.DictField(child=RateOut())
 
 
+class NextStepOut(serializers.Serializer[Any]):
+    needs = serializers.ChoiceField([need.value for need in Needs])
+    level = serializers.IntegerField(allow_null=True)
+    share = serializers.FloatField(allow_null=True)
+    count = serializers.IntegerField(allow_null=True)
+    at = serializers.DateTimeField(allow_null=True)
+
+
+class LevelOut(serializers.Serializer[Any]):
+    level = serializers.IntegerField()
+    share = serializers.FloatField()
+    cut_off = serializers.FloatField()
+    evidence = serializers.FloatField(
+        help_text="1: certified; else the share of the way, on the scale of log E"
+    )
+    certified_at = serializers.DateTimeField(allow_null=True)
+
+
+class ScopeOut(serializers.Serializer[Any]):
+    model_version = serializers.CharField()
+    label_group = serializers.CharField()
+    mode = serializers.ChoiceField([mode.value for mode in Mode])
+    level = serializers.IntegerField()
+    share = serializers.FloatField()
+    certified_level = serializers.IntegerField()
+    certified_share = serializers.FloatField()
+    proposed_level = serializers.IntegerField(allow_null=True)
+    reachable_share = serializers.FloatField()
+    cut_off = serializers.FloatField(allow_null=True)
+    auto_error_upper = serializers.FloatField(allow_null=True)
+    auto_error_estimate = serializers.FloatField(allow_null=True)
+    audited = serializers.IntegerField()
+    audited_wrong = serializers.IntegerField()
+    alpha = serializers.FloatField()
+    alpha_effective = serializers.FloatField()
+    delta = serializers.FloatField()
+    false_accept_upper = serializers.FloatField()
+    sentinels = serializers.IntegerField()
+    sentinels_missed = serializers.IntegerField()
+    epoch = serializers.IntegerField()
+    audit_rate = serializers.FloatField()
+    open_audits = serializers.FloatField()
+    warned = serializers.BooleanField()
+    stopped = serializers.BooleanField()
+    limit = serializers.IntegerField(allow_null=True)
+    cool_down_left = serializers.IntegerField()
+    forced_segments = serializers.ListField(child=serializers.CharField(allow_null=True))
+    drift = serializers.DictField(allow_null=True)
+    next_step_needs = serializers.IntegerField(allow_null=True)
+    next_step = NextStepOut()
+    levels = LevelOut(many=True)
+
+
 class AutonomyOut(serializers.Serializer[Any]):
     level = serializers.IntegerField(allow_null=True)
     share = serializers.FloatField(allow_null=True)
@@ -56,7 +112,11 @@ class AutonomyOut(serializers.Serializer[Any]):
     epoch = serializers.IntegerField(allow_null=True)
     audit_rate = serializers.FloatField(allow_null=True)
     warned = serializers.BooleanField()
-    next_step_needs = serializers.IntegerField(allow_null=True)
+    next_step_needs = serializers.IntegerField(
+        allow_null=True, help_text="About how many more labels (predictions, test items); see next_step"
+    )
+    scopes = ScopeOut(many=True, help_text="Every model version and label group, the busiest first")
+    stopped = serializers.BooleanField()
 
 
 class WindowOut(serializers.Serializer[Any]):
@@ -130,15 +190,18 @@ class TrustView(APIView):
         query = narrow(read_query(request.query_params), actor=actor, project=project, now=timezone.now())
         is_current = ensure_folded(project.pk)
         report = get_trust_report(project, query)
-        return Response(_as_json(report, ZoneInfo(project.time_zone), is_current=is_current))
+        autonomy = read_autonomy(project, report.autonomy, query.model_version)
+        return Response(_as_json(report, autonomy, ZoneInfo(project.time_zone), is_current=is_current))
 
 
-def _as_json(report: TrustReport, zone: ZoneInfo, *, is_current: bool) -> dict[str, Any]:
+def _as_json(
+    report: TrustReport, autonomy: dict[str, Any], zone: ZoneInfo, *, is_current: bool
+) -> dict[str, Any]:
     return {
         "series": [_point(point, zone) for point in report.series],
         "totals": [_point(point, zone) for point in report.totals],
         "now": {name: rate.as_json() for name, rate in report.now.items()},
-        "autonomy": asdict(report.autonomy),
+        "autonomy": autonomy,
         "reliability": report.reliability and asdict(report.reliability),
         "window": {
             "start": _iso(report.window.start, zone),

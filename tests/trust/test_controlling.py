@@ -22,11 +22,7 @@ from labeling.trust.looking import look_at_project, look_at_projects
 from labeling.trust.models import AutonomyEvent, AutonomyScope
 from labeling.trust.services import fold_deltas
 from labeling.trust.steering import accept_level, lower_level, resume_automatic, stop_automatic
-from tests.world import (
-    World,
-    a_row,
-    world,  # noqa: F401
-)
+from tests.world import World, a_row
 
 pytestmark = pytest.mark.django_db
 ON = {

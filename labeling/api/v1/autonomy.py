@@ -45,7 +45,7 @@ class LowerIn(serializers.Serializer[Any]):
     model_version = PlainText(required=False, allow_null=True, max_length=401)
 
 
-class AcceptIn(ResumeIn):
+class AcceptLevelIn(ResumeIn):
     level = serializers.IntegerField(min_value=0, max_value=1_000)
 
 
@@ -137,14 +137,14 @@ class LowerView(APIView):
 class AcceptView(APIView):
     @extend_schema(
         operation_id="accept_autonomy",
-        request=AcceptIn,
+        request=AcceptLevelIn,
         responses=SteeredOut,
         description="Accept a proposed level, where the policy says `suggest`. Above what is certified: 409.",
     )
     def post(self, request: Request, slug: str) -> Response:
         actor = actor_of(request)
         project = get_project(actor, slug, Permission.LEAD)
-        wanted = checked(AcceptIn, request)
+        wanted = checked(AcceptLevelIn, request)
         accept_level(
             project,
             level=wanted["level"],

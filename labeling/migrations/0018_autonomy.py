@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0016_ledger_since'),
+        ('labeling', '0017_project_notice'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -82,6 +82,7 @@ def build(world: World) -> dict[str, str]:
         "alerts": "/alerts/",
         "alert-recipients": "/alerts/recipients/",
         "account": "/account/",
+        "my-keys": "/account/keys/",
         "project-new": "/projects/new/",
         "missing": "/projects/nope/",
     }

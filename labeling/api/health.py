@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError as BrokerError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from labeling.api.measures import QueueCollector
+from labeling.api.measures import AutonomyCollector, QueueCollector, RateCollector
 from labeling.api.problems import DATABASE_ERRORS
 from reviewapp.celery import app
 
@@ -35,7 +35,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus text. Queue figures come from the database at each scrape, so every process answers the same."""
     registry = CollectorRegistry()
-    registry.register(QueueCollector())
+    for collector in (QueueCollector(), AutonomyCollector(), RateCollector()):
+        registry.register(collector)
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 

@@ -19,7 +19,7 @@ from labeling.decisions.diffing import core_output, equal
 from labeling.decisions.models import Decision, Verdict
 from labeling.errors import ConflictError
 from labeling.ids import first_id_at, take_ids
-from labeling.ingestion.models import Prediction
+from labeling.ingestion.models import Prediction, Route
 from labeling.projects.models import Project
 from labeling.review.models import (
     Adjudication,
@@ -34,6 +34,11 @@ from labeling.review.services import finish_task, put_back
 from labeling.review.tasks import DEFAULT_QUEUE
 from labeling.routing.models import PolicyVersion
 from labeling.routing.policy import is_drawn
+from labeling.trust.buckets import bucket_of
+from labeling.trust.holding import state_of
+from labeling.trust.ladder import candidate_cut
+from labeling.trust.models import AutonomyScope
+from labeling.trust.scope import AutonomyPolicy
 
 WAIT_FOR_SECOND = timedelta(days=7)
 Second: TypeAlias = dict[str, Any]
@@ -56,12 +61,35 @@ def ask_second(task: ReviewTask, decision: Decision, prediction: Prediction, tas
     _open_adjudication(task, answers, barred=[decision.decided_by_id])
 
 
+def ask_second_of_candidate(
+    task: ReviewTask, decision: Decision, prediction: Prediction, task_type: str
+) -> None:
+    """Have a correction settled that decides about the next level of autonomy; the reviewer's label counts meanwhile.
+
+    One false correction in a hundred answers would be as many errors as a good model makes.
+    """
+    if task.purpose not in (Purpose.REVIEW, Purpose.SENTINEL) or decision.verdict != Verdict.CORRECTED:
+        return
+    policy = policy_body(task.project_id, task.project.policy_number)
+    if policy["autonomy"] == "off" or prediction.route != Route.REVIEW:
+        return
+    group = prediction.label if prediction.label in policy["alpha_by_label"] else ""
+    scope = AutonomyScope.objects.filter(
+        project_id=task.project_id, model_version_id=task.model_version_id, label_group=group
+    ).first()
+    if scope is None:
+        return
+    settings = AutonomyPolicy(alpha=policy["alpha"], operator_cap=policy["operator_cap"])
+    if bucket_of(prediction.confidence) >= candidate_cut(state_of(scope), settings):
+        ask_second(task, decision, prediction, task_type)
+
+
 def draw_second_review(task: ReviewTask, decision: Decision) -> None:
     """Have a drawn share of finished reviews labelled again by somebody else, blind."""
     if task.purpose != Purpose.REVIEW or decision.verdict == Verdict.REJECTED:
         return
     project = task.project
-    rate = second_review_rate(project.pk, project.policy_number)
+    rate = policy_body(project.pk, project.policy_number)["second_review_rate"]
     if rate <= 0 or not is_drawn(_second_secret(project), decision.prediction_id, rate):
         return
     if ReviewTask.objects.filter(
@@ -174,10 +202,10 @@ def find_overdue(now: datetime | None = None) -> Sequence[ReviewTask]:
 
 
 @lru_cache(maxsize=1_000)
-def second_review_rate(project_id: int, policy_number: int) -> float:
-    """Policy versions never change, so what one says may be remembered."""
-    body = PolicyVersion.objects.get(project_id=project_id, number=policy_number).body
-    return float(body["second_review_rate"])
+def policy_body(project_id: int, policy_number: int) -> dict[str, Any]:
+    """Policy versions never change, so what one says may be remembered. Do not change it."""
+    body: dict[str, Any] = PolicyVersion.objects.get(project_id=project_id, number=policy_number).body
+    return body
 
 
 def _about(first: Decision, *, double_reviewed: int, agreed: int) -> Second:

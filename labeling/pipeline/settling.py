@@ -18,6 +18,7 @@ from labeling.trust.timegrid import day_of
 
 Second = second_looks.Second
 
+_MAY_BE_SETTLED = frozenset({Purpose.AUDIT, Purpose.REVIEW, Purpose.SECOND_REVIEW})
 # Test items and second reviews measure people: they change no count of predictions.
 UNCOUNTED = frozenset({Purpose.SENTINEL, Purpose.SECOND_REVIEW})
 
@@ -36,7 +37,7 @@ def settle(
     task_type = task.project.task_type
     if decision.verdict == Verdict.ESCALATED:
         return None
-    if corrected is not None and task.purpose in (Purpose.AUDIT, Purpose.SECOND_REVIEW):
+    if corrected is not None and task.purpose in _MAY_BE_SETTLED:
         second_looks.cancel_adjudication(task)
     if task.purpose == Purpose.SECOND_REVIEW:
         return second_looks.compare_with_first(task, decision, corrected)
@@ -48,9 +49,11 @@ def settle(
         # Done like real work, so that it takes as long, and taken back: what is answered here is no label.
         with transaction.atomic():
             _accept(decision, current, task_type)
+            second_looks.ask_second_of_candidate(task, decision, prediction, task_type)
             transaction.set_rollback(True)
     else:
         _accept(decision, current, task_type)
+        second_looks.ask_second_of_candidate(task, decision, prediction, task_type)
         if corrected is None:
             second_looks.draw_second_review(task, decision)
     return None
@@ -62,7 +65,7 @@ def unsettle(
     """What had followed from an answer is taken back with it; ConflictError when others have gone on from there."""
     if decision.verdict == Verdict.ESCALATED:
         return None
-    if task.purpose in (Purpose.AUDIT, Purpose.SECOND_REVIEW):
+    if task.purpose in _MAY_BE_SETTLED:
         second_looks.cancel_adjudication(task)
     if task.purpose == Purpose.REVIEW and corrected is None:
         second_looks.cancel_second_review(task)

@@ -30,6 +30,12 @@ def percent(share: float | None, digits: int = 0) -> str:
 
 
 @register.filter
+def sure(delta: float) -> str:
+    """The certainty that an error probability leaves: 0.05 -> 95 %."""
+    return f"{(1 - delta) * 100:.3g}{THIN_SPACE}%"
+
+
+@register.filter
 def points(share: float | None, digits: int = 0) -> str:
     """0.098 -> 9.8, for the lower end of a range."""
     return "" if share is None else f"{share * 100:.{digits}f}"

@@ -14,6 +14,8 @@ from typing import Any
 from django.db import connection
 from django.db.models import Max
 
+from labeling.alerts.models import AlertKind
+from labeling.alerts.services import close_alert, raise_alert
 from labeling.history.actor import Actor
 from labeling.ingestion.models import ModelVersion
 from labeling.projects.models import Project
@@ -189,6 +191,7 @@ class Looker:
             alarms=len(after.alarms),
             cool_down=after.cool_down_left,
         )
+        self._alert(scope, f"{scope.model_version} stepped back to level 0: audits found too many errors")
 
     def begin(self, scope: AutonomyScope, state: ScopeState, reason: str) -> None:
         """From here on, and from nothing earlier, counts the evidence: a policy period begins."""
@@ -262,7 +265,19 @@ class Looker:
             return state
         self.tell(scope, state, "drift",
                   f"Confidences have shifted (distance {check.js_distance:.2f}): audits are raised for three days", **told)  # fmt: skip
+        self._alert(
+            scope, f"Confidences of {scope.model_version} have shifted; audits are raised for three days"
+        )
         return ladder.warn(state, now=self.now)
+
+    def _alert(self, scope: AutonomyScope, detail: str) -> None:
+        raise_alert(
+            kind=AlertKind.TRUST_ALARM,
+            subject=f"scope:{scope.pk}",
+            detail=detail,
+            project_id=self.project.pk,
+            now=self.now,
+        )
 
     def put_in_force(
         self,
@@ -320,6 +335,7 @@ class Looker:
                 **numbers(),
             )
         if after.level > state.level:
+            close_alert(kind=AlertKind.TRUST_ALARM, subject=f"scope:{scope.pk}", now=self.now)
             self.tell(scope, after, "up", f"Level {state.level} to {after.level}: {after.share:.0%} of the traffic is automatic",
                       **numbers())  # fmt: skip
         elif after.level < state.level:
@@ -339,6 +355,8 @@ class Looker:
                 **numbers(),
             )
         was, now_warned = _is_warned(before, self.now, scope.looked_at), ladder.warned(after, now=self.now)
+        if was and not now_warned and after.level:
+            close_alert(kind=AlertKind.TRUST_ALARM, subject=f"scope:{scope.pk}", now=self.now)
         if now_warned != was and after.epoch == before.epoch:
             self.tell(scope, after, "warned" if now_warned else "calm",
                       "Warned: audits are raised" if now_warned else "The warning is over",

@@ -23,6 +23,7 @@ from datetime import datetime, timedelta
 from operator import add
 from typing import Final, NamedTuple
 
+from labeling.trust.buckets import BUCKET_COUNT
 from labeling.trust.detector import Detector, DetectorState
 from labeling.trust.levels import (
     GRID_SIZE,
@@ -37,6 +38,7 @@ from labeling.trust.levels import (
     error_curve,
     freeze_levels,
     level_log_e,
+    middle_start,
     reachable_share,
     tabulate,
 )
@@ -61,6 +63,7 @@ __all__ = [
     "Standard",
     "accept",
     "audit_rate_in_force",
+    "candidate_cut",
     "error_curve",
     "look",
     "lower",
@@ -272,6 +275,18 @@ def permitted_level(state: ScopeState, policy: AutonomyPolicy) -> int:
     if state.limit is not None:
         allowed.append(state.limit)
     return min(allowed)
+
+
+def candidate_cut(state: ScopeState, policy: AutonomyPolicy) -> int:
+    """The lowest bucket of the levels that are tested next: the first step of the longer chain, or two above the certified one.
+
+    58 before there are levels. What reviewers correct from here up is worth a second opinion: each of these errors counts.
+    """
+    if not state.levels:
+        return BUCKET_COUNT
+    top = allowed_level(state.levels, policy.operator_cap)
+    wanted = min(max(middle_start(state.levels) + 1, state.certified + 2), top)
+    return state.levels[wanted - 1].cut if wanted else BUCKET_COUNT
 
 
 def audit_rate_in_force(wanted: float, auto_per_day: float, audits_per_day_max: float) -> float:

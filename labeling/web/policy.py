@@ -111,15 +111,6 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "policy/detail.html", context, status=422 if draft.has_errors else 200)
 
 
-@page("GET")
-def autonomy(request: HttpRequest, slug: str) -> HttpResponse:
-    """What is automatic now, by the policy alone."""
-    frame = project_frame(request, slug, Permission.READ_TRUST, tab="autonomy")
-    version = get_policy(frame.project, frame.project.policy_number)
-    policy = PolicyPage(version, _period(frame.project), _traffic(frame.project, version.body, version.body))
-    return render(request, "policy/autonomy.html", {"frame": frame, "policy": policy})
-
-
 def _first_draft(request: HttpRequest, frame: ProjectFrame, version: PolicyVersion) -> Draft:
     """The policy in force, or an older one to go back to; its number that does not exist is not found."""
     wanted, note = request.GET.get("version", ""), ""

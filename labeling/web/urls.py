@@ -7,6 +7,7 @@ from django.urls import include, path
 from labeling.web import (
     account,
     alerts,
+    autonomy,
     components,
     dataset_versions,
     datasets,
@@ -78,7 +79,7 @@ _project = [
         ),
     ),
     path("trust/", include((trust.urlpatterns, "trust"))),
-    path("autonomy/", _area("autonomy", path("", policy.autonomy, name="overview"))),
+    path("autonomy/", include((autonomy.urlpatterns, "autonomy"))),
     path(
         "policy/",
         _area(

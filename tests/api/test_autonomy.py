@@ -164,3 +164,23 @@ def test_the_figures_of_a_project_that_has_just_begun(otto: Api) -> None:
         "confidences",
     )
     assert body["next_step_needs"] == 499
+
+
+def test_prometheus_is_told(world: World, otto: Api) -> None:
+    otto.predict([a_row(confidence=0.99), a_row()]).expect(200)
+    rita = world.api("rita")
+    rita.decide(rita.claim_one(), "confirmed", seconds=3).expect(201)
+    fold_deltas()
+    look_at_project(otto.at.pk)
+    steer(otto, "stop", reason="x").expect(200)
+    text = otto.client.get("/metrics").content.decode()
+    for line in (
+        'reviewapp_autonomy_level{label_group="",model_version="reader 1",project="letters"} 0.0',
+        'reviewapp_autonomy_alarms_total{label_group="",model_version="reader 1",project="letters"} 0.0',
+        'reviewapp_autonomy_stopped{project="letters"} 1.0',
+        'reviewapp_week_predictions{project="letters",what="auto"} 1.0',
+        'reviewapp_week_predictions{project="letters",what="confirmed"} 1.0',
+        'reviewapp_hour_decisions{project="letters"} 1.0',
+        'reviewapp_seconds_of_work{project="letters"} 3.0',
+    ):
+        assert line in text

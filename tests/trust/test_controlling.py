@@ -7,6 +7,7 @@ from datetime import UTC, timedelta
 import pytest
 from django.utils import timezone
 
+from labeling.alerts.models import Alert
 from labeling.errors import ConflictError
 from labeling.history.models import HistoryEvent
 from labeling.ingestion.models import Prediction
@@ -156,6 +157,7 @@ def test_errors_among_automatic_results_step_everything_back(scope: Scope) -> No
         "as it stood before the last audits"
     )
     assert alarm.numbers["last_wrong"] > 10
+    assert Alert.objects.get(closed_at=None).kind == "trust_alarm"
     api = scope.world.api("otto", at=scope.project)
     assert api.predict(a_row(confidence=0.999, model_version="1")).expect(201)["route"] == "review"
 
@@ -166,6 +168,7 @@ def test_errors_among_automatic_results_step_everything_back(scope: Scope) -> No
     assert "cool_down_over" in scope.kinds()
     scope.come(each=100)
     assert scope.look().level > 5, "clean traffic earns it again"
+    assert not Alert.objects.filter(closed_at=None).exists()
     assert scope.state.epoch == 2
     assert read_certificates(scope.project)[0].as_json()["levels"][0]["evidence"] == 1
 
@@ -356,3 +359,20 @@ def test_only_what_has_changed_is_looked_at_again(scope: Scope) -> None:
     scope.come(each=1)
     assert look_at_projects(noon) == 1
     assert look_at_projects(noon + timedelta(minutes=11)) == 1
+
+
+def test_a_correction_that_decides_about_the_next_level_is_settled_by_a_second_person(world: World) -> None:
+    project = world.make_project("candidates", policy={**ON, "autonomy": "suggest"}, simulation=True)
+    climbed(Scope(world, project))
+    api, rita, rolf = (world.api(name, at=project) for name in ("otto", "rita", "rolf"))
+    for confidence, asked in ((0.9999, True), (0.02, False)):
+        sent = api.predict(a_row(confidence=confidence, model_version="1")).expect(201)
+        task = next(t for t in rita.claim(9) if t["confidence"] == confidence)
+        rita.decide(task, "corrected", {"label": "b"}).expect(201)
+        stored = Prediction.objects.get(pk=sent["prediction_id"])
+        settling = ReviewTask.objects.filter(prediction_id=stored.pk, purpose="adjudication")
+        assert settling.exists() == asked
+    assert len(api.outcomes()) == 2, "the reviewer's label counts meanwhile"
+    (task,) = [t for t in rolf.claim(9) if t["kind"] == "adjudication"]
+    rolf.decide(task, "labelled", {"label": "a"}).expect(201)
+    assert api.outcomes()[-1]["output"] == {"label": "a"}

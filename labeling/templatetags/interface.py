@@ -54,6 +54,12 @@ def figure(number: float) -> str:
 
 
 @register.filter
+def tenths(number: float) -> str:
+    """2.4; never 0.0 for what is more than nothing."""
+    return f"<{THIN_SPACE}0.1" if 0 < number < 0.05 else f"{number:.1f}"
+
+
+@register.filter
 def age(since: datetime | None) -> str:
     """How long ago: 14 min, 1 h 52, 3 d."""
     if since is None:

@@ -20,17 +20,11 @@ from labeling.routing.models import PolicyVersion
 from labeling.trust import rows
 from labeling.trust.asking import TrustQuery, Window, window_of
 from labeling.trust.buckets import bucket_edges
-from labeling.trust.figures import (
-    WEIGHTED,
-    Rate,
-    Stratum,
-    Sums,
-    rates_of,
-)
+from labeling.trust.figures import Rate, Stratum, Sums, rates_of
 from labeling.trust.people import PersonCounts, added, person_rates
-from labeling.trust.rates import weighted_bounds
 from labeling.trust.reliability import Reliability, reliability_of
 from labeling.trust.rows import Line, PeriodRow
+from labeling.trust.standing import EpochCell, epoch_bound
 from labeling.trust.timegrid import day_of, day_start, week_of
 
 __all__ = ["Autonomy", "Latest", "Point", "TrustReport", "get_trust_report", "latest_of", "weeks_of"]
@@ -308,31 +302,13 @@ def _auto_error_upper(
     wanted: list[int] | None,
     delta: float,
 ) -> Rate:
-    """Upper bound of the error among automatic decisions since the epoch began, true at every look with 1 - delta.
-
-    One scope: everything automatic in a period had one chance, so rho is 1. Several scopes at once: rho = smallest chance of
-    any of them / own chance.
-    """
-    population = "automatic predictions since the epoch began, judged by blind checks"
-    in_force = _periods_of_open_epochs(periods.values(), wanted)
-    sums = rows.read_epoch(project.pk, query, [period.id for period in in_force], wanted)
-    cells = [(periods[pk].audit_rate, counts) for pk, counts in sums.items() if counts.auto > 0]
-    n, wrong = sum(c.audit_done for _, c in cells), sum(c.audit_err for _, c in cells)
-    if not n:
-        note = "not audited: nothing can be certified" if cells else "nothing was automatic"
-        return Rate(None, None, None, 0, 0, population, "none", note)
-    several = len({period.scope for period in in_force}) > 1
-    least = min(chance for chance, counts in cells if counts.audit_done)
-    weighted = [
-        (
-            least / chance if several and chance else 1.0,
-            counts.audit_done,
-            min(counts.audit_err, counts.audit_done),
-        )
-        for chance, counts in cells
+    """Upper bound of the error among automatic decisions since the epoch began."""
+    in_force = {period.id: period for period in _periods_of_open_epochs(periods.values(), wanted)}
+    sums = rows.read_epoch(project.pk, query, list(in_force), wanted)
+    cells = [
+        EpochCell(period.scope, period.audit_rate, sums.get(pk, Sums())) for pk, period in in_force.items()
     ]
-    low, high = weighted_bounds(weighted, delta, delta)
-    return Rate(high, low, high, n, wrong, population, WEIGHTED, f"true at every look with {1 - delta:.0%}")
+    return epoch_bound(cells, delta)
 
 
 def _periods_of_open_epochs(periods: Iterable[PeriodRow], wanted: list[int] | None) -> list[PeriodRow]:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil
 
-from django.db.models import Max, Min, Sum
+from django.db.models import Max, Sum
 from django.utils import timezone
 
 from labeling.projects.models import Project
@@ -11,17 +12,23 @@ from labeling.review.queries import QueueState
 from labeling.trust.models import ReviewerDay, TrustHour
 
 WORKING_HOURS = 8
-ARRIVALS_OVER = timedelta(hours=24)
+HOURS_OF_ARRIVALS = 24
+_HOUR = timedelta(hours=1)
+ARRIVALS_OVER = HOURS_OF_ARRIVALS * _HOUR
 PACE_OVER_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Staffing:
-    """What comes into a queue in an hour, what one decision takes, and the people that follow from it (none: unknown)."""
+    """What comes into a queue in an hour, what one decision takes, and the people that follow from it (none: unknown).
+
+    `arrived` are the tasks of each of the last 24 hours, the newest last; empty where they are not counted by the hour.
+    """
 
     arriving_per_hour: float
     seconds_each: float | None
     people_needed: float | None
+    arrived: tuple[int, ...] = ()
 
 
 def people_needed(*, waiting: int, arriving_per_hour: float, seconds_each: float, hours: float) -> float:
@@ -48,7 +55,7 @@ def find_staffing(project: Project, queues: list[QueueState]) -> dict[int, Staff
             Sum("reviewed"), Sum("seconds"), Sum("escalated")
         )
     }
-    arriving = _arriving(project)
+    arrived, arriving = _arrived(project)
     escalated = sum(counts[2] for counts in done.values()) / (PACE_OVER_DAYS * 24)
     in_project = _mean(sum(c[0] for c in done.values()), sum(c[1] for c in done.values()))
     found = {}
@@ -62,23 +69,25 @@ def find_staffing(project: Project, queues: list[QueueState]) -> dict[int, Staff
             if each
             else None
         )
-        found[queue.id] = Staffing(rate, each, needed)
+        found[queue.id] = Staffing(rate, each, needed, () if queue.leads_only else arrived)
     return found
 
 
-def _arriving(project: Project) -> float:
-    """Tasks made in an hour: reviews, fallbacks for people and blind checks. A simulation has its own clock."""
+def _arrived(project: Project) -> tuple[tuple[int, ...], float]:
+    """Tasks made in each of the last 24 hours, and the mean of an hour since the first of them: reviews, fallbacks for people
+    and blind checks. A simulation has its own clock; its last day ends with its newest hour."""
     hours = TrustHour.objects.filter(project_id=project.pk)
-    until = hours.aggregate(Max("hour"))["hour__max"] if project.simulation else timezone.now()
-    if until is None:
-        return 0.0
-    sums = hours.filter(hour__gt=until - ARRIVALS_OVER).aggregate(
-        tasks=Sum("review") + Sum("fallback_manual") + Sum("audit_due"), first=Min("hour")
-    )
-    if not sums["tasks"]:
-        return 0.0
-    lasted: float = (until - sums["first"]) / timedelta(hours=1)
-    return float(sums["tasks"]) / max(1.0, lasted)
+    until = timezone.now()
+    if project.simulation:
+        newest = hours.aggregate(Max("hour"))["hour__max"]
+        until = newest + _HOUR if newest else until
+    made = Sum("review") + Sum("fallback_manual") + Sum("audit_due")
+    counts = [0] * HOURS_OF_ARRIVALS
+    oldest = until
+    for hour, tasks in hours.filter(hour__gte=until - ARRIVALS_OVER).values_list("hour").annotate(tasks=made):
+        counts[-max(1, ceil((until - hour) / _HOUR))] += tasks
+        oldest = min(oldest, hour)
+    return tuple(counts), sum(counts) / max(1.0, (until - oldest) / _HOUR)
 
 
 def _mean(count: int, total: float) -> float | None:

@@ -19,7 +19,9 @@ from labeling.projects.queries import list_projects
 from labeling.review.queries import QueueState, list_queues_of
 from labeling.trust.figures import POPULATIONS, Rate, one_rate
 from labeling.trust.models import TrustDay
+from labeling.trust.standing import Standing, list_standings
 from labeling.web import actor_of
+from labeling.web.autonomy_words import AutonomyWords, autonomy_words
 from labeling.web.my_day import MyDay, my_day
 from labeling.web.own_keys import COMMANDS
 from labeling.web.page import is_fragment, page
@@ -47,6 +49,8 @@ class Row:
     waiting: int
     oldest_at: datetime | None
     week: Week | None
+    autonomy: AutonomyWords
+    standing: Standing
     line: str
     version: int
 
@@ -89,7 +93,7 @@ def _home(actor: Actor) -> HomePage:
     queues_of: dict[int, list[QueueState]] = {}
     for queue in list_queues_of(ids):
         queues_of.setdefault(queue.project_id, []).append(queue)
-    weeks, (lines, line_days) = _weeks(ids), _lines(ids)
+    weeks, standings, (lines, line_days) = _weeks(ids), list_standings(ids), _lines(ids)
     rows = []
     for project in projects:
         role = Role.OWNER if actor.is_admin else Role(roles[project.pk])
@@ -102,6 +106,8 @@ def _home(actor: Actor) -> HomePage:
                 waiting=sum(queue.waiting for queue in queues),
                 oldest_at=min((queue.oldest_at for queue in queues if queue.oldest_at), default=None),
                 week=weeks.get(project.pk),
+                autonomy=autonomy_words(standings[project.pk]),
+                standing=standings[project.pk],
                 line=lines.get(project.pk, ""),
                 version=versions.get(project.pk, 0),
             )

@@ -17,7 +17,7 @@ from labeling.review.models import ReviewTask, TaskState
 from labeling.review.queries import MOST_COUNTED, HeldTask, QueueState, list_held_tasks
 from labeling.review.taking_back import take_back
 from labeling.routing.queries import get_policy
-from labeling.trust.staffing import WORKING_HOURS, Staffing, find_staffing
+from labeling.trust.staffing import HOURS_OF_ARRIVALS, WORKING_HOURS, Staffing, find_staffing
 from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.my_day import MyDay, my_day
 from labeling.web.my_decisions import MyDecision, list_my_decisions
@@ -43,6 +43,23 @@ class QueueRow:
     @property
     def is_late_capped(self) -> bool:
         return self.state.past_deadline >= MOST_COUNTED
+
+    @property
+    def arrived(self) -> int:
+        """Tasks of the last 24 hours; of escalations the mean of a day."""
+        return sum(self.staffing.arrived) or round(self.staffing.arriving_per_hour * HOURS_OF_ARRIVALS)
+
+    @property
+    def arrivals_path(self) -> str:
+        """The hours of the last day as steps in a box of 1000 x 100; empty where nothing came."""
+        hours, most = self.staffing.arrived, max(self.staffing.arrived, default=0)
+        if not most:
+            return ""
+        wide = 1000 / len(hours)
+        steps = "".join(
+            f"V{100 - 100 * count / most:.0f}H{wide * (index + 1):.0f}" for index, count in enumerate(hours)
+        )
+        return f"M0 100{steps}V100Z"
 
     @property
     def needed_words(self) -> str:

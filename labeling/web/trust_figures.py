@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from statistics import median
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -43,6 +44,7 @@ from labeling.web.trust_words import (
 NOW_DAYS = 7
 MANY_DAYS = 14
 MOST_ROWS = 400
+FEWEST_LABELS = 30
 _TABLE = (
     "review_rate",
     "confirmation_rate",
@@ -217,7 +219,7 @@ def two_charts(report: TrustReport, zone: ZoneInfo, *, has_flags: bool) -> list[
             Chart(
                 title=title,
                 caption=" ".join(filter(None, [caption, begins, marks])),
-                label=_aria(title, report, name),
+                label=_aria(title, report.series, name),
                 height=220,
                 rows=axis.rows(),
                 columns=columns,
@@ -240,24 +242,29 @@ def two_charts(report: TrustReport, zone: ZoneInfo, *, has_flags: bool) -> list[
 
 
 def error_chart(report: TrustReport, zone: ZoneInfo) -> Chart | None:
-    """Model error and error after serving: drawn as soon as anything is labelled on every route."""
+    """Model error and error after serving: drawn as soon as anything is labelled on every route; by week where the labels of
+    a day say next to nothing."""
     names = ("model_error_rate", "served_error_rate")
     if all(point.rates[name].value is None for point in report.series for name in names):
         return None
-    axis = axis_from_zero(report.series, names)
+    sparse = _is_sparse(report, names[0])
+    points = weeks_of(report, zone) if sparse else report.series
+    axis = axis_from_zero(points, names)
     traces = tuple(
-        trace(report.series, name, report.window, axis, css=css, title=title, dashed=dashed)
+        trace(points, name, report.window, axis, css=css, title=title, dashed=dashed)
         for name, css, title, dashed in (
             ("model_error_rate", "model", _("model error, all predictions"), False),
             ("served_error_rate", "served", _("wrong after serving"), True),
         )
     )
+    caption = _(
+        "Blind checks of automatic results are weighted by how likely each was to be drawn, so this line may be compared over time."
+    )
+    by_week = _("By week: a day has too few labels for a line.") if sparse else ""
     return Chart(
         title=_("Errors"),
-        caption=_(
-            "Blind checks of automatic results are weighted by how likely each was to be drawn, so this line may be compared over time."
-        ),
-        label=_aria(_("Model error"), report, "model_error_rate"),
+        caption=" ".join(filter(None, [caption, by_week])),
+        label=_aria(_("Model error"), points, "model_error_rate"),
         height=160,
         rows=axis.rows(),
         columns=columns_of(report.window, zone),
@@ -266,9 +273,16 @@ def error_chart(report: TrustReport, zone: ZoneInfo) -> Chart | None:
     )
 
 
-def _aria(title: str, report: TrustReport, name: str) -> str:
+def _is_sparse(report: TrustReport, name: str) -> bool:
+    """Whether half of the days have fewer labels than a range needs to say anything, and there are weeks to draw instead."""
+    if report.query.every != "day" or len(report.series) <= MANY_DAYS:
+        return False
+    return median(point.rates[name].n for point in report.series) < FEWEST_LABELS
+
+
+def _aria(title: str, points: Sequence[Point], name: str) -> str:
     """A chart in a sentence: where it begins, where it ends."""
-    known = [point.rates[name] for point in report.series if point.rates[name].value is not None]
+    known = [point.rates[name] for point in points if point.rates[name].value is not None]
     if not known:
         return _("%(title)s: nothing to draw") % {"title": title}
     return _(

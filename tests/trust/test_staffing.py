@@ -50,6 +50,7 @@ def test_from_what_arrives_waits_and_how_long_people_take(world: World) -> None:
     assert (found[default.id].arriving_per_hour, found[default.id].seconds_each) == (30, 60)
     assert found[default.id].people_needed == pytest.approx((30 + 26 / 8) * 60 / 3600)
     assert found[leads.id].people_needed == 0
+    assert found[default.id].arrived == (0,) * 23 + (30,)
     body = world.api("lea").patch("/projects/letters/queues/default/", {"deadline_seconds": 7200}).expect(200)
     assert body["people_needed"] == pytest.approx((30 + 26 / 2) * 60 / 3600)
     assert body["deadline_seconds"] == 7200

@@ -22,12 +22,17 @@ from labeling.routing.models import PolicyPeriod
 from labeling.routing.policy import DEFAULTS
 from labeling.routing.queries import get_policy
 from labeling.routing.services import publish_policy
+from labeling.trust.asking import TrustQuery
+from labeling.trust.queries import get_trust_report
 from labeling.trust.services import fold_deltas
+from labeling.trust.standing import list_standings
+from labeling.trust.steering import stop_automatic
 from tests.web.conftest import As
 from tests.web.reading import FRAGMENT, fields_of, words_of
 from tests.world import World, a_row
 
 PROJECT = "/projects/letters/"
+HOME_QUERIES = 16
 
 
 def decide_some(world: World, count: int = 4, name: str = "l") -> None:
@@ -63,7 +68,7 @@ class TestHome:
 
     def test_queries_do_not_grow_with_projects(self, as_: As, world: World) -> None:
         counts = []
-        for number in (2, 6):
+        for number in (2, 8):  # 2 and 10 projects
             for extra in range(number):
                 project = world.make_project(f"p-{number}-{extra}")
                 world.api("otto", at=project).predict(a_row()).expect(201)
@@ -73,7 +78,30 @@ class TestHome:
             with CaptureQueriesContext(connection) as queries:
                 assert "P-2-1" in words_of(rita.get("/"))
             counts.append(len(queries))
-        assert counts[0] == counts[1]
+        assert counts[0] == counts[1] <= HOME_QUERIES
+
+    def test_says_how_automatic_a_project_is_and_what_is_known_of_its_errors(
+        self, as_: As, world: World
+    ) -> None:
+        checked = world.make_project("checked", policy={"high": 0.9, "audit_rate": 1.0})
+        world.make_project("unchecked", policy={"high": 0.9, "audit_rate": 0.0})
+        world.make_project("earning", policy={"autonomy": "on"})
+        for slug in ("checked", "unchecked"):
+            rows = [a_row(id=f"{slug}-{n}", confidence=0.99) for n in range(12)]
+            world.api("otto", at=Project.objects.get(slug=slug)).predict(rows).expect(200)
+        rita = world.api("rita", at=checked)
+        for number, task in enumerate(rita.claim(12)):
+            rita.decide(task, "labelled", {"label": "b" if number < 3 else "a"}).expect(201)
+        fold_deltas()
+        text = words_of(as_("rita").get("/"))
+        assert "off automatic from 0.90 25.0 % at most" in text
+        assert "12 checked" in text
+        assert "off automatic from 0.90 not audited" in text
+        assert "nothing yet widens by itself nothing automatic" in text
+        report = get_trust_report(checked, TrustQuery())
+        assert list_standings([checked.pk])[checked.pk].bound == report.now["auto_error_upper"]
+        stop_automatic(checked, reason="odd results", by=world.lea.actor)
+        assert "stopped threshold set by people" in words_of(as_("rita").get("/"))
 
     def test_says_what_to_do_when_there_is_nothing(self, as_: As) -> None:
         assert "Make the first project" in words_of(as_("ada").get("/"))

@@ -90,6 +90,14 @@ def kind_name(kind: str) -> str:
 def action_name(action: str) -> str:
     """What was done, in words; an action without any is shown as it is."""
     return {
+        "admin.bootstrapped": _("made the first account"),
+        "alert.acknowledged": _("took note of an alert"),
+        "alert_recipient.added": _("added who is told of alerts"),
+        "alert_recipient.removed": _("removed who is told of alerts"),
+        "autonomy.accepted": _("accepted a level of autonomy"),
+        "autonomy.lowered": _("lowered autonomy"),
+        "autonomy.resumed": _("resumed autonomy"),
+        "autonomy.stopped": _("stopped everything automatic"),
         "claim.taken_back": _("took a claim back"),
         "dataset.publication_requested": _("asked for a dataset version"),
         "dataset.stuck_retried": _("tried a stuck dataset again"),
@@ -101,6 +109,7 @@ def action_name(action: str) -> str:
         "invitation.withdrawn": _("withdrew an invitation"),
         "key.created": _("made a key"),
         "key.revoked": _("revoked a key"),
+        "ledger.check_asked": _("asked for a check of the ledger"),
         "member.removed": _("removed a member"),
         "member.set": _("set a role"),
         "password.changed": _("changed the password"),

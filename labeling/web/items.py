@@ -18,6 +18,7 @@ from labeling.projects.access import Permission
 from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
 from labeling.web.frame import project_frame
+from labeling.web.history import action_name
 from labeling.web.inputs import Block, show_input
 from labeling.web.media import MediaLinks
 from labeling.web.outputs import describe
@@ -126,6 +127,9 @@ def _told(project: Project, story: dict[str, Any]) -> dict[str, Any]:
         prediction["route_name"] = route_name(prediction["route"])
     for decision in story["decisions"]:
         decision["text"] = describe(task_type, decision["output"]) if decision["output"] is not None else ""
+    for task in story["tasks"]:
+        for event in task["events"]:
+            event["done"] = action_name(event["action"])
     for outcome in story["outcomes"]:
         outcome["text"] = describe(task_type, outcome["output"]) if outcome["output"] is not None else ""
     return story

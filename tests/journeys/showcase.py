@@ -10,6 +10,7 @@ from typing import Any
 
 from labeling.datasets.models import Dataset, DatasetEntry
 from labeling.datasets.services import publish, request_publication
+from labeling.decisions.models import Decision
 from labeling.ingestion.models import Item
 from labeling.projects.accounts import make_password_link
 from labeling.projects.invitations import invite
@@ -104,7 +105,7 @@ def build(world: World) -> dict[str, str]:
     key = Item.objects.get(pk=record.item_id).key if record else ""
     pages |= {
         "dataset-version": f"{base}datasets/versions/2/",
-        "dataset-difference": f"{base}datasets/versions/0/diff/2/",
+        "dataset-difference": f"{base}datasets/versions/1/diff/2/",
         "dataset-record": f"{base}datasets/records/?id={key}",
         "dataset-record-unknown": f"{base}datasets/records/?id=nope",
         "dataset-empty": "/projects/invoice-lines/datasets/",
@@ -168,6 +169,7 @@ def _disputes(world: World) -> None:
     dataset = Dataset.objects.get(project=project)
     for who, note, tag in (("rita", "Before the new guideline", "train-7"), ("ada", "", None)):
         _decide_some(world, project, who, chance)
+        _correct_some(world, project)
         request_publication(dataset=dataset, by=world.lea.actor, note=note, tag=tag)
         publish(dataset.pk)
     world.api("rolf", at=project).claim(2)
@@ -183,6 +185,18 @@ def _decide_some(world: World, project: Project, who: str, chance: random.Random
             api.decide(task, "confirmed", seconds=2.1).expect(201)
         else:
             api.decide(task, "corrected", label, seconds=6.4).expect(201)
+
+
+def _correct_some(world: World, project: Project) -> None:
+    """What is published and was wrong: a record with another label, and one that should not be there."""
+    lea = world.api("lea", at=project)
+    published = DatasetEntry.objects.filter(dataset__project=project).order_by("pk")[:2]
+    for verdict, entry in zip(("corrected", "rejected")[: len(published)], published, strict=True):
+        task = Decision.objects.get(pk=entry.decision_id).task_id
+        again = lea.post(f"/tasks/{task}/reopen/", {}).expect(200)
+        known = str((again["prediction"], again["corrects"]["output"]))
+        output = [{"label": next(label for label in DISPUTES if label not in known)}]
+        lea.decide(again, verdict, *(output if verdict == "corrected" else []), seconds=8.0).expect(201)
 
 
 def _desks() -> list[tuple[str, str, Any, dict[str, Any], dict[str, Any] | None]]:

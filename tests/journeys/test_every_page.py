@@ -32,6 +32,12 @@ NO_PAGES = {"media", "trust:csv", "trust:svg", "trust:groups", "dataset:choose-d
 ELSEWHERE = {"account:sign-out", "task:detail"}
 """A form without a page; tasks are looked at in their queues."""
 
+DIALOGS = {"?": "Keys", "h": "Your last decisions", "g": "Guidelines of", "v": "Filter"}
+"""What opens over the desk, by its key."""
+
+SEEN_BY = {"rita": ("home", "overview", "items"), "vic": ("home", "overview", "trust")}
+"""Pages that look different for reviewers and viewers."""
+
 NAMELESS = """() => [...document.querySelectorAll("a, button, input, select, textarea, summary, dialog, nav, iframe, img")]
   .filter((element) => element.checkVisibility() && element.type !== "hidden" && !element.closest("[aria-hidden=true]"))
   .filter((element) => ![element.ariaLabel, element.title, element.alt, element.textContent, element.labels?.[0]?.textContent,
@@ -102,6 +108,13 @@ def test_every_page(width: int, open_browser: Callable[..., Page], pages: dict[s
         page.emulate_media(color_scheme="light")
         page.goto(url)
         problems += look_at(page, name, width)
+    if width == 1440 and "overview" in pages:
+        problems += look_at_dialogs(ada, f"{pages['overview']}review/")
+        for who, names in SEEN_BY.items():
+            page = open_browser(who, color_scheme="light", reduced_motion="reduce")
+            for name in names:
+                page.goto(pages[name])
+                problems += look_briefly(page, f"{name} as {who}")
     assert not problems, "\n" + "\n".join(problems)
 
 
@@ -133,6 +146,29 @@ def look_at(page: Page, name: str, width: int) -> Iterator[str]:
         yield from (f"{name} with large text: wide: {found}" for found in page.evaluate(TOO_WIDE))
         page.evaluate("document.documentElement.style.fontSize = ''")
         yield from (where + found for found in walk(page))
+
+
+def look_at_dialogs(page: Page, desk: str) -> Iterator[str]:
+    """What is wrong with the desk while one of its dialogs is open over it."""
+    page.set_viewport_size({"width": 1440, "height": SIZES[1440]})
+    page.emulate_media(color_scheme="light")
+    page.goto(desk)
+    page.locator("html[data-ready]").wait_for(state="attached")
+    for key, title in DIALOGS.items():
+        page.keyboard.press(key)
+        page.locator("dialog[open]", has_text=title).wait_for()
+        yield from look_briefly(page, f"dialog {title}")
+        page.keyboard.press("Escape")
+        page.locator("dialog[open]").wait_for(state="detached")
+
+
+def look_briefly(page: Page, name: str) -> Iterator[str]:
+    """What axe says, in both themes."""
+    page.emulate_media(color_scheme="light")
+    _keep_picture(page, name.replace(" ", "-"), 1440, "light")
+    yield from (f"{name}: {found}" for found in violations(page))
+    page.emulate_media(color_scheme="dark")
+    yield from (f"{name}: dark: {found}" for found in violations(page, only_colour=True))
 
 
 def walk(page: Page) -> Iterator[str]:

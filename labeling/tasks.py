@@ -12,6 +12,7 @@ from labeling.decisions.outcomes import number_all_outcomes
 from labeling.ingestion.partitions import drop_old_inputs, ensure_partitions
 from labeling.ledger.runs import run_waiting
 from labeling.pipeline.deciding import let_overdue_stand
+from labeling.pipeline.overflowing import keep_within_limits
 from labeling.pipeline.recalling import continue_recalls
 from labeling.pipeline.sentinels import add_sentinels, projects_with_sentinels
 from labeling.pipeline.watching import watch
@@ -46,6 +47,12 @@ def steer_autonomy() -> None:
     """Weigh the evidence where something was counted, and go on with recalls."""
     look_at_projects()
     continue_recalls()
+
+
+@shared_task(name="labeling.tasks.relieve_queues")
+def relieve_queues() -> None:
+    """Answer late reviews by the fallback, begin or end refusing new ones, where a policy says so."""
+    keep_within_limits()
 
 
 @shared_task(name="labeling.tasks.mix_sentinels")

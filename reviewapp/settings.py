@@ -294,6 +294,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-reviews": _every(5.0, "sweep_reviews"),
     "publish-due": _every(3.0, "publish_due"),
     "steer-autonomy": _every(3.0, "steer_autonomy"),
+    "relieve-queues": _every(5.0, "relieve_queues"),
     "mix-sentinels": _every(3.0, "mix_sentinels"),
     "settle-overdue": _every(600.0, "settle_overdue"),
     "watch-over-all": _every(30.0, "watch_over_all"),

@@ -11,16 +11,17 @@ from prometheus_client.registry import Collector
 from labeling.ids import first_id_at
 from labeling.projects.models import Project
 from labeling.review.queries import list_queues
-from labeling.routing.models import Stop
+from labeling.routing.models import Overflowing, Stop
+from labeling.routing.queries import read_overflow
 from labeling.trust.holding import state_of
 from labeling.trust.ladder import warned
 from labeling.trust.models import AutonomyEvent, AutonomyScope
 
 
 class QueueCollector(Collector):
-    """Waiting, claimed and oldest age of each queue."""
+    """Waiting, claimed and oldest age of each queue; what overflow rules do."""
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         names = ["project", "queue"]
         waiting = GaugeMetricFamily("reviewapp_queue_waiting", "Review tasks that wait", labels=names)
         claimed = GaugeMetricFamily(
@@ -29,14 +30,26 @@ class QueueCollector(Collector):
         oldest = GaugeMetricFamily(
             "reviewapp_queue_oldest_seconds", "Age of the oldest waiting task", labels=names
         )
+        overflow = GaugeMetricFamily(
+            "reviewapp_overflow_active",
+            "Whether the overflow rule of this mode acts",
+            labels=["project", "mode"],
+        )
+        answered = CounterMetricFamily(
+            "reviewapp_overflow_answered", "Reviews that the fallback has answered", labels=["project"]
+        )
         now = datetime.now(UTC)
+        modes, totals = read_overflow()
         for project in Project.objects.order_by("pk"):
+            for mode in Overflowing.Mode:
+                overflow.add_metric([project.slug, mode.value], int(modes.get(project.pk) == mode))
+            answered.add_metric([project.slug], totals.get(project.pk, 0))
             for queue in list_queues(project):
                 where = [project.slug, queue.slug]
                 waiting.add_metric(where, queue.waiting)
                 claimed.add_metric(where, queue.claimed)
                 oldest.add_metric(where, (now - queue.oldest_at).total_seconds() if queue.oldest_at else 0)
-        yield from (waiting, claimed, oldest)
+        yield from (waiting, claimed, oldest, overflow, answered)
 
 
 class AutonomyCollector(Collector):

@@ -167,17 +167,8 @@ def restore_label(
     output = core_output(task_type, prediction.output)
     if _same_label(task_type, current.output, output):
         return
-    current.output, current.origin, current.revision = output, Origin.AUTO, current.revision + 1
-    current.save()
-    outcome = Outcome.objects.create(
-        project_id=current.project_id,
-        item_id=current.item_id,
-        prediction_id=prediction.pk,
-        output=output,
-        origin=Origin.AUTO,
-        revision=current.revision,
-    )
-    add_outcomes(current.project_id, ids=[outcome.pk], of_predictions=False)
+    outcome_id = _serve(current, prediction_id=prediction.pk, output=output, origin=Origin.AUTO)
+    add_outcomes(current.project_id, ids=[outcome_id], of_predictions=False)
 
 
 def withdraw(*, decision: Decision, by: Actor, reason: str) -> AcceptedLabel | None:
@@ -212,11 +203,26 @@ def add_further_outcome(
         label.decision = (
             None  # what a person had rejected has an outcome after all: the rejection no longer counts
         )
+    return _serve(label, prediction_id=prediction_id, output=output, origin=origin)
+
+
+def add_fallback_outcome(
+    *, project_id: int, item_id: int, prediction_id: int, output: dict[str, Any], task_type: str
+) -> int | None:
+    """The fallback answers an item that nobody has answered; none when it has an outcome meanwhile. Returns the outcome's id."""
+    label = lock_accepted_label(project_id=project_id, item_id=item_id, first=None, task_type=task_type)
+    if label.revision:
+        return None
+    return _serve(label, prediction_id=prediction_id, output=output, origin=Origin.FALLBACK)
+
+
+def _serve(label: AcceptedLabel, *, prediction_id: int, output: dict[str, Any], origin: str) -> int:
+    """What no person said becomes the item's next revision; the outcome's id, for the feed."""
     label.output, label.origin, label.revision = output, origin, label.revision + 1
     label.save()
     outcome = Outcome.objects.create(
-        project_id=project_id,
-        item_id=item_id,
+        project_id=label.project_id,
+        item_id=label.item_id,
         prediction_id=prediction_id,
         output=output,
         origin=origin,

@@ -93,6 +93,12 @@ CHECKS = (
         "task",
         statements.DECISIONS,
     ),
+    _check(
+        "overflow",
+        "Every review that the fallback answered has its outcome and is off the queue",
+        "task",
+        statements.OVERFLOWED,
+    ),
     _check("labels", "Every label that counts comes from an effective decision", "item", statements.LABELS),
     _check(
         "datasets",

@@ -121,6 +121,24 @@ DECISIONS = f"""
     )
 """
 
+# Answered by the fallback for want of people: no task of theirs is left, and the item got exactly this one outcome for it.
+OVERFLOWED = """
+    checked as (
+        select overflowed.task_id as id, task.state, outcome.origin, outcome.decision_id,
+               outcome.item_id = task.item_id and outcome.prediction_id = task.prediction_id as fits
+        from labeling_overflowed overflowed
+        join labeling_reviewtask task on task.id = overflowed.task_id
+        left join labeling_outcome outcome on outcome.id = overflowed.outcome_id
+        where overflowed.outcome_id >= %(since)s
+    ),
+    wrong as (
+        select id, 'was answered by the fallback and is ' || state as what from checked where state <> 'cancelled'
+        union all
+        select id, 'was answered by the fallback without an outcome' from checked
+        where fits is distinct from true or origin <> 'fallback' or decision_id is not null
+    )
+"""
+
 LABELS = f"""
     {_STANDING},
     checked as (

@@ -4,7 +4,9 @@
 everything else to `accept_predictions`. Both write only while the rules they routed with are in force (see GUARD).
 """
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -17,7 +19,7 @@ from labeling.ingestion.decoding import BadRow, Row
 from labeling.ingestion.partitions import ensure_partitions, is_missing_partition
 from labeling.ingestion.services import copy_new_items, find_keys, get_model_version_ids
 from labeling.pipeline.known import LabelledMeanwhileError, settle_known
-from labeling.pipeline.placing import GUARD, Accepted, Door, StaleRulesError, place
+from labeling.pipeline.placing import GUARD, Accepted, Door, Placed, StaleRulesError, place
 from labeling.pipeline.single import write_new_row
 from labeling.review.tasks import copy_tasks
 from labeling.routing.queries import RoutingRules
@@ -35,6 +37,8 @@ def accept_one(*, door: Door, row: Row | BadRow) -> Accepted:
         return checked
     _resolve_versions(door.rules, [checked])
     placed = place(door, [checked], timezone.now())[0]
+    if door.rules.refuses_reviews and placed.needs_a_person:  # unless its item is known
+        return _retrying(lambda: _write(door, [checked]))[0]
     written = _retrying(lambda: write_new_row(door, placed))
     if written is None:
         raise StaleRulesError
@@ -96,14 +100,7 @@ def _write(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
     _pass_guard(door)
     now = timezone.now()
     known = find_keys([candidate.key_hash for candidate in candidates])
-    fresh: dict[str, Candidate] = {}
-    rest = []
-    for candidate in candidates:
-        if candidate.key_hash in known or candidate.key_hash in fresh:
-            rest.append(candidate)
-        else:
-            fresh[candidate.key_hash] = candidate
-    placed = place(door, list(fresh.values()), now)
+    placed, refused, rest = _place_new(door, candidates, known.keys(), now)
     tally = Tally()
     if placed:
         copy_new_items([p.prediction for p in placed])
@@ -112,12 +109,41 @@ def _write(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
         add_outcomes(door.rules.project_id, ids=final, of_predictions=True)
         for p in placed:
             tally.add(p.place, p.counts)
-    answers = [p.answer() for p in placed]
+    answers = [p.answer() for p in placed] + refused
     if rest:
         known |= {p.prediction.candidate.key_hash: p.prediction.as_known() for p in placed}
         answers += settle_known(door, rest, known, tally, now)
     append_delta(door.rules.project_id, tally.entries())
     return answers
+
+
+def _place_new(
+    door: Door, candidates: Sequence[Candidate], known: Collection[str], now: datetime
+) -> tuple[list[Placed], list[Accepted], list[Candidate]]:
+    """The rows that make a new item, those refused as too many reviews wait, and those about items that are known.
+
+    Of an item's rows the first makes it; the next one is tried only where the one before was refused.
+    """
+    rows_of: dict[str, deque[Candidate]] = {}
+    rest = []
+    for candidate in candidates:
+        if candidate.key_hash in known:
+            rest.append(candidate)
+        else:
+            rows_of.setdefault(candidate.key_hash, deque()).append(candidate)
+    placed, refused = [], []
+    while rows_of:
+        made = place(door, [rows.popleft() for rows in rows_of.values()], now)
+        for key, one in zip(list(rows_of), made, strict=True):
+            if door.rules.refuses_reviews and one.needs_a_person:
+                refused.append(one.refused())
+                if rows_of[key]:
+                    continue
+            else:
+                placed.append(one)
+                rest += rows_of[key]
+            del rows_of[key]
+    return placed, refused, rest
 
 
 def _pass_guard(door: Door) -> None:

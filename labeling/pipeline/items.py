@@ -1,6 +1,7 @@
 """The whole story of an item, read across the stages."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from labeling.datasets.models import Dataset, DatasetEntry, EntryOp
@@ -11,7 +12,7 @@ from labeling.history.models import HistoryEvent
 from labeling.ingestion.candidates import key_hash_of
 from labeling.ingestion.models import Item, ItemKey, ModelVersion, Prediction, PredictionKey, Route
 from labeling.projects.models import Project
-from labeling.review.models import Exclusion, Purpose, ReviewTask
+from labeling.review.models import Exclusion, Purpose, ReviewTask, TaskState
 from labeling.routing.models import PolicyPeriod
 
 
@@ -88,7 +89,7 @@ def _tasks(item_id: int) -> list[dict[str, Any]]:
     tasks = list(
         ReviewTask.objects.filter(item_id=item_id)
         .exclude(purpose=Purpose.SENTINEL)
-        .select_related("queue", "claimed_by")
+        .select_related("queue", "claimed_by", "overflowed")
         .order_by("id")
     )
     events = HistoryEvent.objects.filter(subject__in=[f"task:{task.pk}" for task in tasks])
@@ -106,7 +107,8 @@ def _tasks(item_id: int) -> list[dict[str, Any]]:
             "kind": task.kind,
             "state": task.state,
             "created_at": task.created_at,
-            "due_at": task.due_at,
+            "due_at": _due_at(task),
+            "answered_by_fallback_at": task.overflowed.at if hasattr(task, "overflowed") else None,
             "claimed_by": task.claimed_by.get_username() if task.claimed_by else None,
             "claimed_at": task.claimed_at,
             "lease_expires_at": task.lease_expires_at,
@@ -121,6 +123,14 @@ def _tasks(item_id: int) -> list[dict[str, Any]]:
         }
         for task in tasks
     ]
+
+
+def _due_at(task: ReviewTask) -> datetime | None:
+    """When a task that waits is late."""
+    seconds = task.queue.deadline_seconds
+    if seconds is None or task.state != TaskState.WAITING:
+        return None
+    return task.created_at + timedelta(seconds=seconds)
 
 
 def _outcomes(task_type: str, item_id: int, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from labeling.ingestion.services import (
     find_further_keys,
 )
 from labeling.pipeline.placing import Accepted, Door, Placed, place
+from labeling.review.queries import OverflowAnswers, find_items_with_task, find_overflow_answers
 from labeling.review.tasks import add_tasks
 from labeling.trust.deltas import Tally
 
@@ -35,6 +36,8 @@ class KnownRows:
     further: dict[tuple[int, int], KnownPrediction]
     labels: dict[int, AcceptedLabel]
     predictions: dict[int, Prediction]
+    answered_late: dict[int, OverflowAnswers]
+    with_task: set[int]
     made: list[Placed] = field(default_factory=list)
 
 
@@ -52,7 +55,12 @@ def settle_known(
         further,
         labels=AcceptedLabel.objects.in_bulk(item_ids),
         predictions=Prediction.objects.in_bulk(prediction_ids),
+        answered_late={},
+        with_task=find_items_with_task(item_ids) if door.rules.refuses_reviews else set(),
     )
+    unlooked_at = [pk for pk, label in state.labels.items() if _is_of_no_person(label)]
+    if unlooked_at:
+        state.answered_late = find_overflow_answers(unlooked_at)
     answers = [_answer(state, row) for row in rows]
     _write_further(state, tally)
     return answers
@@ -72,6 +80,10 @@ def _answer(state: KnownRows, row: Candidate) -> Accepted:
     label = state.labels.get(item.item_id)
     if label is not None and label.decision_id is not None and label.output is not None:
         _settle(placed, label)
+    if placed.needs_a_person:
+        if state.door.rules.refuses_reviews and item.item_id not in state.with_task:
+            return placed.refused()
+        state.with_task.add(item.item_id)
     state.made.append(placed)
     p = placed.prediction
     state.further[key] = KnownPrediction(p.id, row.content_hash, p.route, p.policy_number)
@@ -105,6 +117,8 @@ def _repeated(state: KnownRows, row: Candidate, item: KnownItem, known: KnownPre
             True,
             label.output if label and by_a_person else core_output(task_type, row.row.prediction),
         )
+    elif known.route == Route.REVIEW and label and _is_answered_late(state, item.item_id, known):
+        final, output = True, label.output
     else:
         output = stored.final_output if stored else None
         final = output is not None
@@ -118,6 +132,16 @@ def _repeated(state: KnownRows, row: Candidate, item: KnownItem, known: KnownPre
         output,
         known.policy_number,
     )
+
+
+def _is_answered_late(state: KnownRows, item_id: int, known: KnownPrediction) -> bool:
+    """Whether the fallback has answered this prediction, for want of people."""
+    found = state.answered_late.get(item_id)
+    return found is not None and found.answer(known.prediction_id)
+
+
+def _is_of_no_person(label: AcceptedLabel) -> bool:
+    return label.decision_id is None and label.output is not None and label.origin != Origin.HUMAN
 
 
 def _write_further(state: KnownRows, tally: Tally) -> None:

@@ -16,6 +16,7 @@ from labeling.projects.label_schema import labels_of, predicted_label
 from labeling.review.marks import ensure_marks
 from labeling.review.models import Purpose, TaskKind
 from labeling.review.tasks import NewTask
+from labeling.routing.conditions import facts_of
 from labeling.routing.policy import is_drawn
 from labeling.routing.queries import RoutingRules
 from labeling.trust.deltas import Place, place_of
@@ -73,6 +74,16 @@ class Placed:
     output: dict[str, Any] | None
     place: Place
     counts: dict[str, int]
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether nothing can be answered before a person has looked."""
+        return self.task is not None and self.output is None
+
+    def refused(self) -> Accepted:
+        """The answer when too many reviews wait: nothing is stored, and later will do."""
+        candidate = self.prediction.candidate
+        return Accepted(candidate.index, candidate.row.id, "refused", code="overflow")
 
     def answer(self) -> Accepted:
         p = self.prediction
@@ -159,14 +170,14 @@ def _served_now(rules: RoutingRules, route: Route, candidate: Candidate) -> dict
     if route == Route.REVIEW:
         return None
     return rules.policy.fallback.output_for(
-        lambda: {
-            "input": row.input,
-            "prediction": row.prediction,
-            "confidence": row.confidence,
-            "model": row.model,
-            "model_version": row.model_version,
-            "segment": row.segment or "",
-        }
+        lambda: facts_of(
+            item_input=row.input,
+            prediction=row.prediction,
+            confidence=row.confidence,
+            model=row.model,
+            model_version=row.model_version,
+            segment=row.segment,
+        )
     )
 
 

@@ -13,7 +13,7 @@ from labeling.ingestion.models import Prediction, Route
 from labeling.pipeline import second_looks
 from labeling.review.models import Purpose, ReviewTask
 from labeling.trust.counting import Answer, difference, label_counts, reviewer_counts
-from labeling.trust.deltas import append_delta, cell_entry, place_of
+from labeling.trust.deltas import Place, append_delta, cell_entry, place_of
 from labeling.trust.timegrid import day_of
 
 Second = second_looks.Second
@@ -135,7 +135,7 @@ def count(
 ) -> None:
     """Leave what changes in the prediction's cell, in its reviewer's day, and in the day of whoever is compared with them."""
     zone = ZoneInfo(task.project.time_zone)
-    entries: list[dict[str, Any]] = [cell_entry(_place(task, prediction), change)]
+    entries: list[dict[str, Any]] = [cell_entry(place_in_counts(task, prediction), change)]
     for whose in (day, second):
         if whose is not None:
             counts = {name: value for name, value in whose.items() if name != "decided_at"}
@@ -170,7 +170,8 @@ def _known_item_counts(task: ReviewTask, decision: Decision) -> dict[str, float]
     return {"gold": 1, "gold_changed": int(decision.verdict == Verdict.CORRECTED)}
 
 
-def _place(task: ReviewTask, prediction: Prediction) -> Any:
+def place_in_counts(task: ReviewTask, prediction: Prediction) -> Place:
+    """Where a prediction is counted, with everything that happens to it later."""
     project = task.project
     moment = (
         prediction.occurred_at if project.simulation and prediction.occurred_at else prediction.received_at

@@ -153,7 +153,7 @@ class Rehearsal:
         self._show_progress(None)
         if not self._crew.size:
             return
-        if self._sent.created:
+        if self._sent.created or self._sent.refused:
             self._crew.start()
         if not self._ahead or not self._crew.is_working:
             return

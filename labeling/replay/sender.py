@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from labeling.replay.client import Api, Patience
+from labeling.replay.client import Api, Patience, ReplayError
 from labeling.replay.mapping import Json
 
 BATCH_ROWS = 200
 _BATCH_BYTES = 4 * 1024 * 1024
 _BATCHES_A_SECOND = 4
 _SHOWN_ERRORS = 5
+_REFUSED_PAUSE_S = 2.0
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Sent:
     duplicates: int = 0
     conflicts: int = 0
     invalid: int = 0
+    refused: int = 0
     routes: Counter[str] = field(default_factory=Counter)
 
 
@@ -57,9 +59,31 @@ class Sender:
             self._wait_for_people()
             if self._rate is not None:
                 self._patience.pause(max(0.0, started + self.totals.sent / self._rate - self._clock()))
-            self._count(self._api.post(f"/projects/{self._project}/predictions/", batch).expect(200))
+            self._post(batch)
             self.totals.sent += len(batch)
         return self.totals
+
+    def _post(self, batch: list[Json]) -> None:
+        """Post rows; those refused as too many reviews wait are sent again until people have made room.
+
+        ReplayError when they make none for as long as the server may be away.
+        """
+        stuck_since = self._clock()
+        while batch:
+            answer = self._api.post(f"/projects/{self._project}/predictions/", batch).expect(200)
+            self._count(answer)
+            refused = [batch[one["index"]] for one in answer["results"] if one["status"] == "refused"]
+            if len(refused) < len(batch):
+                stuck_since = self._clock()
+            batch = refused
+            if batch:
+                self.totals.refused += len(batch)
+                if self._clock() - stuck_since >= self._patience.seconds:
+                    raise ReplayError(
+                        f"{self._project} refuses new reviews: too many wait and nobody decides."
+                    )
+                self._wait_for_people()
+                self._patience.pause(_REFUSED_PAUSE_S)
 
     def _count(self, answer: Any) -> None:
         totals = self.totals
@@ -69,7 +93,7 @@ class Sender:
         for result in answer["results"]:
             if result["status"] in ("created", "duplicate"):
                 totals.routes[result["route"]] += 1
-            else:
+            elif result["status"] != "refused":
                 self._complain(result)
         totals.invalid += answer["invalid"]
 

@@ -10,6 +10,7 @@ from labeling.json_text import JsonText
 __all__ = [
     "Adjudication",
     "Exclusion",
+    "Overflowed",
     "Purpose",
     "QueueMark",
     "ReviewQueue",
@@ -104,7 +105,6 @@ class ReviewTask(models.Model):
     )
     priority = models.SmallIntegerField(default=0)
     position = models.BigIntegerField()
-    due_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     claimed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="claims", db_index=False
@@ -195,6 +195,21 @@ class TakenBack(models.Model):
 
     def __str__(self) -> str:
         return f"task {self.task_id} taken back from {self.holder_id}"
+
+
+class Overflowed(models.Model):
+    """A review that nobody got to in time: its task was cancelled, the fallback has answered. Append-only."""
+
+    task = models.OneToOneField(
+        ReviewTask, primary_key=True, on_delete=models.PROTECT, related_name="overflowed"
+    )
+    outcome_id = models.BigIntegerField(help_text="What was served instead of a person's answer")
+    policy_number = models.PositiveIntegerField()
+    after_seconds = models.PositiveIntegerField(help_text="How long the task was allowed to wait")
+    at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} answered by the fallback"
 
 
 class Sentinel(models.Model):

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from labeling.ingestion.models import Item
 from labeling.projects.models import Project
-from labeling.review.models import ReviewTask, TaskState
+from labeling.review.models import Purpose, ReviewQueue, ReviewTask, TaskState
 
 MOST_COUNTED = 100_000
 MOST_CLAIMS = 500
@@ -85,6 +85,50 @@ def list_queues_of(project_ids: Iterable[int]) -> list[QueueState]:
     with connection.cursor() as cursor:
         cursor.execute(_STATES, {"projects": list(project_ids), "most": MOST_COUNTED})
         return [QueueState(*row) for row in cursor.fetchall()]
+
+
+def count_waiting(queue: ReviewQueue, *, most: int) -> int:
+    """How many tasks wait, counted up to `most`."""
+    return ReviewTask.objects.filter(queue=queue, state=TaskState.WAITING).order_by()[:most].count()
+
+
+def find_items_with_task(item_ids: Iterable[int]) -> set[int]:
+    """Those of these items for which no second task would be made, as one is open."""
+    open_ones = ReviewTask.objects.filter(
+        item_id__in=item_ids, slot=1, state__in=[TaskState.WAITING, TaskState.CLAIMED]
+    )
+    return set(open_ones.values_list("item_id", flat=True))
+
+
+@dataclass(slots=True)
+class OverflowAnswers:
+    """What the fallback answered of an item for want of people. `outcome_id` is the newest outcome it gave."""
+
+    swept: set[int]
+    with_task: set[int]
+    outcome_id: int
+
+    def answer(self, prediction_id: int) -> bool:
+        """Whether this prediction waits for nobody any more.
+
+        Its own review was answered, or it had none as another one was open when it came, before the outcome.
+        """
+        if prediction_id in self.with_task:
+            return prediction_id in self.swept
+        return prediction_id < self.outcome_id
+
+
+def find_overflow_answers(item_ids: Iterable[int]) -> dict[int, OverflowAnswers]:
+    """What the fallback answered for want of people, by item."""
+    answers: dict[int, OverflowAnswers] = {}
+    tasks = ReviewTask.objects.filter(item_id__in=item_ids).exclude(purpose=Purpose.SENTINEL)
+    for item, prediction, outcome in tasks.values_list("item_id", "prediction_id", "overflowed__outcome_id"):
+        found = answers.setdefault(item, OverflowAnswers(set(), set(), 0))
+        found.with_task.add(prediction)
+        if outcome is not None:
+            found.swept.add(prediction)
+            found.outcome_id = max(found.outcome_id, outcome)
+    return answers
 
 
 def list_held_tasks(project: Project) -> list[HeldTask]:

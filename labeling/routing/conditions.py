@@ -37,3 +37,23 @@ class Condition:
             return self._program.execute(facts) is True
         except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError):
             return False
+
+
+def facts_of(
+    *,
+    item_input: Any,
+    prediction: Any,
+    confidence: float,
+    model: str,
+    model_version: str,
+    segment: str | None,
+) -> dict[str, Any]:
+    """What the names of a condition stand for; no segment is the empty text."""
+    return {
+        "input": item_input,
+        "prediction": prediction,
+        "confidence": confidence,
+        "model": model,
+        "model_version": model_version,
+        "segment": segment or "",
+    }

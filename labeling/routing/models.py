@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 
 from labeling.json_text import JsonText
 
-__all__ = ["PolicyPeriod", "PolicyVersion", "Stop"]
+__all__ = ["Overflowing", "PolicyPeriod", "PolicyVersion", "Stop"]
 
 
 class PolicyVersion(models.Model):
@@ -95,3 +95,30 @@ class Stop(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project_id} stopped: {self.reason}"
+
+
+class Overflowing(models.Model):
+    """A time in which a project's overflow rule acted: new reviews were refused, or late ones answered by the fallback."""
+
+    class Mode(models.TextChoices):
+        FALLBACK = "fallback"
+        REFUSE = "refuse"
+
+    project = models.ForeignKey("labeling.Project", on_delete=models.PROTECT, related_name="overflows")
+    mode = models.CharField(max_length=10, choices=Mode)
+    started_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now(), help_text="When the rule last had something to do")
+    answered = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How many reviews the fallback has answered"
+    )
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project"], condition=models.Q(ended_at__isnull=True), name="one_overflow_at_a_time"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project_id} overflows: {self.mode}"

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from labeling.errors import FieldError, InvalidError
 from labeling.projects.label_schema import OutputSchema
 from labeling.routing.conditions import Condition
+from labeling.routing.overflow import Overflow, compile_overflow
 
 RouteName = Literal["auto", "review", "fallback"]
 NOTHING_IS_AUTOMATIC = 2.0  # a threshold no confidence reaches
@@ -40,6 +41,7 @@ DEFAULTS: dict[str, Any] = {
     "sentinel_rate": 0.02,
     "second_review_rate": 0.0,
     "lease_seconds": 600,
+    "overflow": {"mode": "keep"},
 }
 
 
@@ -84,6 +86,7 @@ class Policy:
     body: dict[str, Any]
     overrides: tuple[Override, ...]
     fallback: Fallback
+    overflow: Overflow
 
     def choose(
         self, *, confidence: float, labels: Sequence[str], segment: str | None, high: float, low: float
@@ -155,9 +158,10 @@ def compile_policy(body: Any, *, schema: OutputSchema, at: str = "") -> Policy:
         errors += _check_together(complete, at)
     overrides = _compile_overrides(complete["overrides"], schema, f"{at}/overrides", errors)
     fallback = _compile_fallback(complete["fallback"], schema, f"{at}/fallback", errors)
+    overflow = compile_overflow(complete["overflow"], fallback.mode, f"{at}/overflow", errors)
     if errors:
         raise InvalidError("invalid", errors[0].detail, errors)
-    return Policy(complete, overrides, fallback)
+    return Policy(complete, overrides, fallback, overflow)
 
 
 def _check_together(body: Mapping[str, Any], at: str) -> list[FieldError]:

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from django.db.models import Sum
 
 from labeling.errors import NotFoundError
 from labeling.projects.label_schema import OutputSchema, compile_schema
 from labeling.projects.models import LabelSchema, Project
-from labeling.routing.models import PolicyPeriod, PolicyVersion
+from labeling.routing.models import Overflowing, PolicyPeriod, PolicyVersion
+from labeling.routing.overflow import Overflow
 from labeling.routing.policy import Policy, compile_policy
 
 
@@ -42,6 +46,7 @@ class RoutingRules:
     policy: Policy
     policy_number: int
     general: InForce
+    refuses_reviews: bool = False
     periods: Mapping[Scope, InForce] = field(default_factory=dict)
 
     def period_of(self, model_version_id: int, label: str | None) -> InForce:
@@ -75,8 +80,50 @@ def load_rules(project_id: int) -> RoutingRules:
         policy=policy,
         policy_number=project.policy_number,
         general=periods[None, ""],
+        refuses_reviews=policy.overflow.mode == "refuse" and find_overflow(project_id, "refuse") is not None,
         periods=periods,
     )
+
+
+def find_overflow(project_id: int, mode: str | None = None) -> Overflowing | None:
+    """The time of overflow that has not ended, if there is one (of this kind)."""
+    open_ones = Overflowing.objects.filter(project_id=project_id, ended_at=None)
+    return (open_ones.filter(mode=mode) if mode else open_ones).first()
+
+
+@dataclass(frozen=True, slots=True)
+class OverflowState:
+    """The rule in force, and since when it acts, if it does."""
+
+    rule: Overflow
+    since: datetime | None = None
+    answered: int = 0
+
+    @property
+    def is_active(self) -> bool:
+        return self.since is not None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            **self.rule.as_json(),
+            "active": self.is_active,
+            "since": self.since,
+            "answered": self.answered,
+        }
+
+
+def get_overflow(project: Project) -> OverflowState:
+    """The overflow rule of a project and whether it acts now."""
+    rule = Overflow.of_body(get_policy(project, project.policy_number).body)
+    going_on = find_overflow(project.pk, rule.mode)
+    return OverflowState(rule, going_on.started_at, going_on.answered) if going_on else OverflowState(rule)
+
+
+def read_overflow() -> tuple[dict[int, str], dict[int, int]]:
+    """Of every project, by id: the mode of the overflow that has not ended, and how many reviews the fallback ever answered."""
+    modes = Overflowing.objects.filter(ended_at=None).values_list("project_id", "mode")
+    totals = Overflowing.objects.values_list("project_id").annotate(Sum("answered"))
+    return dict(modes), dict(totals)
 
 
 def get_policy(project: Project, number: int) -> PolicyVersion:

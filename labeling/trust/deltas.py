@@ -35,6 +35,7 @@ class _EntryCounts(TypedDict, total=False):
     rejected: int
     skipped: int
     escalated: int
+    overflowed: int
     shadow_done: int
     shadow_err: int
 

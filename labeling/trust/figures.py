@@ -61,6 +61,7 @@ class Sums(NamedTuple):
     rejected: int = 0
     skipped: int = 0
     escalated: int = 0
+    overflowed: int = 0
     shadow_done: int = 0
     shadow_err: int = 0
 
@@ -260,13 +261,13 @@ def _model_error(strata: Sequence[Stratum], sums: Sums, auto: Draft) -> Draft:
 
 def _served_error(sums: Sums, auto: Draft, known_items: KnownItems, *, audited_repaired: bool) -> Draft:
     """(auto share x auto error + reviewed share x what reviewers let through or break) / all; a person's label without a
-    suggestion counts as right. With `audited_repaired`, wrong results that a blind check found do not count any more.
+    suggestion counts as right, what the fallback answered is not known. With `audited_repaired`, wrong results that a blind check found do not count any more.
     """
     if sums.total <= 0:
         return Draft(None)
     if sums.auto and auto.value is None:
         return Draft(None, note=auto.note)
-    unknown = (sums.fallback - sums.fallback_manual) / sums.total
+    unknown = (sums.fallback - sums.fallback_manual + sums.overflowed) / sums.total
     if unknown > UNCOVERED_MAX:
         return Draft(None, note="what a constant or rule answers is not checked")
     repaired = min(sums.audit_done, sums.auto) if audited_repaired else 0
@@ -288,7 +289,7 @@ def _reviewers_residual(sums: Sums, known_items: KnownItems) -> tuple[float, flo
         return 0.0, 0.0, "people's answers are taken as right: no test items yet"
     accepted = known_items.missed / known_items.sentinels
     changed = known_items.changed / known_items.gold if known_items.gold else 0.0
-    share = sums.review / sums.total
+    share = (sums.review - sums.overflowed) / sums.total
     if accepted + changed >= 1.0:
         return 0.0, share, "reviewers did no better than chance on test items"
     wrong = corrected_rate(sums.corrected / reviewed, accepted, changed)

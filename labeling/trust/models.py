@@ -44,6 +44,7 @@ COUNTERS = (
     "rejected",  # of review and manual fallback: the item cannot be labelled
     "skipped",
     "escalated",
+    "overflowed",  # of review: nobody came in time, the fallback has answered
     "shadow_done",  # fallback predictions that a person labelled
     "shadow_err",
 )
@@ -90,6 +91,7 @@ class Counts(models.Model):
     rejected = models.BigIntegerField(default=0)
     skipped = models.BigIntegerField(default=0)
     escalated = models.BigIntegerField(default=0)
+    overflowed = models.BigIntegerField(default=0, db_default=0)
     shadow_done = models.BigIntegerField(default=0)
     shadow_err = models.BigIntegerField(default=0)
 

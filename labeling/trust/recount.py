@@ -47,6 +47,16 @@ _ANSWERED = """
       and not exists (select from labeling_withdrawal where decision_id = decision.id)
     order by prediction.id, decision.id
 """
+_OVERFLOWED = """
+    select date_bin('15 minutes', {moment}, timestamptz 'epoch'), prediction.period_id,
+           prediction.model_version_id, width_bucket(prediction.confidence, %(edges)s::float8[]),
+           prediction.segment, prediction.label, count(*)
+    from labeling_overflowed overflowed
+    join labeling_reviewtask task on task.id = overflowed.task_id
+    join labeling_prediction prediction on prediction.id = task.prediction_id
+    where task.project_id = %(project)s
+    group by 1, 2, 3, 4, 5, 6
+"""
 _REVIEWED = """
     select date_bin('15 minutes', decision.decided_at, timestamptz 'epoch'), decision.decided_by_id,
            decision.purpose, decision.verdict, count(*), coalesce(sum(decision.seconds), 0)
@@ -105,6 +115,11 @@ def recount(project: Project) -> Folded:
         folded.add(project.pk, _routed_entry(row, zone))
     for _id, rows in groupby(_stream(_ANSWERED.format(moment=moment), values), key=lambda row: row[0]):
         folded.add(project.pk, _answered_entry(list(rows), zone))
+    for quarter, period, mv, bucket, segment, label, count in _stream(
+        _OVERFLOWED.format(moment=moment), values
+    ):
+        cell = _place(quarter, zone, period, mv, bucket, segment, label)
+        folded.add(project.pk, cell | {"overflowed": count})
     for quarter, reviewer, purpose, verdict, count, seconds in _stream(_REVIEWED, values):
         counts = {name: number * count for name, number in reviewer_counts(purpose, verdict).items()}
         if counts:

@@ -112,6 +112,8 @@ def action_name(action: str) -> str:
         "ledger.check_asked": _("asked for a check of the ledger"),
         "member.removed": _("removed a member"),
         "member.set": _("set a role"),
+        "overflow.ended": _("overflow over"),
+        "overflow.started": _("too much work: the overflow rule began"),
         "password.changed": _("changed the password"),
         "password.link_made": _("made a password link"),
         "policy.published": _("published a policy"),

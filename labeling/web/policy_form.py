@@ -5,7 +5,7 @@ Shares are typed in percent, thresholds as confidences. What cannot be read goes
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from labeling.errors import InvalidError
+from labeling.routing.overflow import Overflow
 from labeling.web.forms import PageForm, put_errors
 
 SHARES = ("audit_rate", "alpha", "delta", "operator_cap", "sentinel_rate", "second_review_rate")
@@ -34,6 +35,9 @@ _PLACES = {f"/{name}": name for name in (*_AS_THEY_ARE, *SHARES, "assumed_false_
     "/fallback/output": "fallback_output",
     "/fallback/else": "fallback_output",
     "/fallback": "fallback_mode",
+    "/overflow/mode": "overflow_mode",
+    "/overflow/waiting_max": "waiting_max",
+    "/overflow/after_seconds": "after_seconds",
 }
 
 
@@ -138,6 +142,28 @@ class PolicyForm(PageForm):
         label=gettext_lazy("Output; with rules: when none holds"),
         help_text=gettext_lazy("a label, or a JSON object"),
     )
+    overflow_mode = forms.ChoiceField(
+        label=gettext_lazy("When too much waits"),
+        choices=[
+            ("keep", gettext_lazy("It waits, however long")),
+            ("fallback", gettext_lazy("The fallback answers what has waited too long, the oldest first")),
+            (
+                "refuse",
+                gettext_lazy("New predictions that need a person are refused; senders try again later"),
+            ),
+        ],
+        widget=forms.RadioSelect,
+    )
+    after_seconds = forms.IntegerField(
+        required=False,
+        label=gettext_lazy("Too long is, seconds"),
+        help_text=gettext_lazy("empty: the deadline of the queue"),
+    )
+    waiting_max = forms.IntegerField(
+        required=False,
+        label=gettext_lazy("At most this many may wait"),
+        help_text=gettext_lazy("taken again once a tenth of it is free"),
+    )
     note = forms.CharField(required=False, max_length=2_000, label=gettext_lazy("Why this change"))
 
     def clean(self) -> dict[str, Any]:
@@ -167,7 +193,13 @@ class Draft:
         initial = {name: body[name] for name in _AS_THEY_ARE}
         initial |= {name: percent_text(body[name]) for name in (*SHARES, "assumed_false_accept")}
         initial |= {"high": decimal_text(body["high"]), "low": decimal_text(body["low"])}
-        initial |= {"fallback_mode": fallback["mode"], "fallback_output": output_text(output, task_type)}
+        overflow = Overflow.of_body(body)
+        initial |= {"waiting_max": overflow.waiting_max, "after_seconds": overflow.after_seconds}
+        initial |= {
+            "overflow_mode": overflow.mode,
+            "fallback_mode": fallback["mode"],
+            "fallback_output": output_text(output, task_type),
+        }
         form = PolicyForm(initial=initial | {"number": number, "note": note})
         rules = [
             RuleRow(rule["when"], output_text(rule["output"], task_type))
@@ -211,6 +243,7 @@ class Draft:
             "overrides": [_override_of(row) for row in self.exceptions],
             "alpha_by_label": {row.label: _share(row.percent) for row in self.limits},
             "fallback": fallback,
+            "overflow": _overflow_of(data),
         }
 
     def refuse(self, error: InvalidError) -> None:
@@ -291,6 +324,13 @@ def decimal_text(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.2f}" if round(value, 2) == value else f"{value:.12g}"
+
+
+def _overflow_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The rule; what belongs to a mode that is not chosen is left out."""
+    mode = data["overflow_mode"]
+    names = {"refuse": ["waiting_max"], "fallback": ["after_seconds"]}.get(mode, [])
+    return {"mode": mode, **{name: data[name] for name in names if data[name] is not None}}
 
 
 def _exception_of(body: dict[str, Any]) -> ExceptionRow:

@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from labeling.pipeline.simulation import Side, Simulation
+from labeling.routing.overflow import Overflow
 from labeling.templatetags.interface import THIN_SPACE
 from labeling.trust.figures import Rate
 from labeling.web.policy_form import decimal_text, output_text, percent_text
@@ -60,6 +61,7 @@ def facts_of(body: Mapping[str, Any], task_type: str) -> list[tuple[str, str]]:
         (_("Reviewers let pass"), _percent(body["assumed_false_accept"]) or _("as measured")),
         (_("Known answers among reviews"), _percent(body["sentinel_rate"])),
         (_("Second reviews"), _percent(body["second_review_rate"])),
+        (_("When too much waits"), _overflow_text(Overflow.of_body(body))),
         (_("A claim lasts"), _("%(n)d s") % {"n": body["lease_seconds"]}),
     ]
 
@@ -199,6 +201,16 @@ def _fallback_text(fallback: Mapping[str, Any], task_type: str) -> str:
         for rule in fallback["rules"]
     ]
     return "; ".join([*rules, _("else %(output)s") % {"output": output_text(fallback["else"], task_type)}])
+
+
+def _overflow_text(rule: Overflow) -> str:
+    if rule.mode == "refuse":
+        return _("new reviews are refused above %(n)d waiting") % {"n": rule.waiting_max or 0}
+    if rule.mode == "fallback" and rule.after_seconds:
+        return _("the fallback answers after %(n)d s") % {"n": rule.after_seconds}
+    if rule.mode == "fallback":
+        return _("the fallback answers after the queue's deadline")
+    return _("it waits")
 
 
 def _percent(share: float | None) -> str:

@@ -16,7 +16,7 @@ from labeling.review.deadlines import LONGEST_DEADLINE, SHORTEST_DEADLINE, set_d
 from labeling.review.models import ReviewTask, TaskState
 from labeling.review.queries import MOST_COUNTED, HeldTask, QueueState, list_held_tasks
 from labeling.review.taking_back import take_back
-from labeling.routing.queries import get_policy
+from labeling.routing.queries import OverflowState, get_overflow, get_policy
 from labeling.trust.staffing import HOURS_OF_ARRIVALS, WORKING_HOURS, Staffing, find_staffing
 from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.my_day import MyDay, my_day
@@ -86,6 +86,7 @@ class Overview:
     today: MyDay
     decisions: list[MyDecision]
     traffic: Traffic | None
+    overflow: OverflowState
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ def overview_of(frame: ProjectFrame) -> Overview:
         today=my_day(frame.actor, frame.project),
         decisions=list_my_decisions(frame.actor, frame.project, SHOWN_DECISIONS) if frame.may_review else [],
         traffic=find_traffic(frame.project, days=1, low=policy["low"], high=policy["high"]),
+        overflow=get_overflow(frame.project),
     )
 
 

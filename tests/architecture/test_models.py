@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, models, transaction
 
 from labeling.datasets.models import Dataset
 from labeling.datasets.services import publish, set_tag
-from labeling.review.models import ReviewTask, Sentinel
+from labeling.review.models import Overflowed, ReviewTask, Sentinel
 from labeling.routing.models import PolicyPeriod
 from labeling.trust.steering import stop_automatic
 from tests.world import World, a_row
@@ -35,6 +35,7 @@ APPEND_ONLY = {
     "Item",
     "LabelSchema",
     "Outcome",
+    "Overflowed",
     "PolicyVersion",
     "Prediction",
     "TakenBack",
@@ -63,6 +64,7 @@ MUTABLE = {
     "LedgerRun",
     "Membership",
     "ModelVersion",
+    "Overflowing",
     "OwnKeys",
     "PasswordLink",
     "PredictionKey",
@@ -145,6 +147,7 @@ def everything(world: World) -> World:
         task=task, item_id=task.item_id, is_wrong=True, output={"label": "c"}, period_id=1, policy_number=1
     )
     stop_automatic(checked, reason="a look", by=world.otto.actor)
+    Overflowed.objects.create(task=task, outcome_id=1, policy_number=1, after_seconds=60)
     dataset = Dataset.objects.get(project=world.letters)
     assert publish(dataset.pk) is not None
     set_tag(dataset=dataset, number=1, name="gold", by=world.otto.actor)

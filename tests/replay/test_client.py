@@ -1,7 +1,9 @@
 """Requests are repeated while the server is away, and only then."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import pytest
@@ -133,6 +135,47 @@ def test_the_sender_counts_routes_and_names_what_was_not_taken() -> None:
     )
     assert totals.routes == {"auto": 1, "review": 1}
     assert said == ['row 3: conflict ""', 'row 4: invalid [{"pointer": "/confidence"}]']
+
+
+def refused_answer(rows: list[Any], *, taken: int) -> dict[str, Any]:
+    """The first so many rows are created, the others refused."""
+    results = [
+        {"index": n, "id": row["id"], "status": "created", "route": "review"}
+        if n < taken
+        else {"index": n, "id": row["id"], "status": "refused", "errors": []}
+        for n, row in enumerate(rows)
+    ]
+    return {"created": taken, "duplicates": 0, "conflicts": 0, "invalid": 0, "results": results}
+
+
+def test_refused_rows_are_sent_again_until_they_are_taken() -> None:
+    patience, said, asked = QuickPatience(), list[str](), list[list[str]]()
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        rows = json.loads(request.content)
+        asked.append([row["id"] for row in rows])
+        return httpx.Response(200, json=refused_answer(rows, taken=1))
+
+    with connect(serve, patience) as api:
+        totals = sender(api, patience, said).send_all({"id": str(n)} for n in range(3))
+
+    assert asked == [["0", "1", "2"], ["1", "2"], ["2"]]
+    assert (totals.sent, totals.created, totals.refused, totals.invalid) == (3, 3, 3, 0)
+    assert said == []
+
+
+def test_a_sender_that_is_always_refused_gives_up() -> None:
+    patience = QuickPatience()
+    patience.seconds = 0.0
+
+    with (
+        connect(
+            lambda request: httpx.Response(200, json=refused_answer(json.loads(request.content), taken=0)),
+            patience,
+        ) as api,
+        pytest.raises(ReplayError, match="refuses new reviews"),
+    ):
+        sender(api, patience, []).send_all([{"id": "1"}])
 
 
 def test_a_rate_spreads_the_rows_over_time() -> None:

@@ -212,6 +212,22 @@ WRONG: list[tuple[str, Any, str]] = [
         for value in (29, 14_401, 0, -600, 600.5, "600", None, True)
     ],
     *[(name, value, f"/{name}") for name in ("strict", "blind_audit") for value in (0, 1, "true", None, [])],
+    *[
+        ("overflow", value, "/overflow/mode")
+        for value in (None, [], {}, "keep", {"mode": "drop"}, {"mode": None})
+    ],
+    *[
+        ("overflow", {"mode": "refuse", "waiting_max": value}, "/overflow/waiting_max")
+        for value in (0, -1, 1.5, "5", None, True, 100_000)
+    ],
+    *[
+        ("overflow", {"mode": "fallback", "after_seconds": value}, "/overflow/after_seconds")
+        for value in (0, 59, 60.5, "60", True, 30 * 24 * 3600 + 1)
+    ],
+    ("overflow", {"mode": "fallback"}, "/overflow/mode"),  # the fallback is a person
+    ("overflow", {"mode": "keep", "waiting_max": 5}, "/overflow/waiting_max"),
+    ("overflow", {"mode": "refuse", "waiting_max": 5, "after_seconds": 60}, "/overflow/after_seconds"),
+    ("overflow", {"mode": "keep", "colour": None}, "/overflow/colour"),
     *[("autonomy", value, "/autonomy") for value in ("ON", "", None, True, "certified", [])],
     *[
         ("autonomy_min_interval", value, "/autonomy_min_interval")
@@ -359,6 +375,15 @@ def test_defaults_are_those_of_the_contract() -> None:
         "sentinel_rate": 0.02,
         "autonomy": "off",
     }
+
+
+def test_refusing_ends_when_a_tenth_of_the_limit_is_free() -> None:
+    rule = policy({"overflow": {"mode": "refuse", "waiting_max": 100}}).overflow
+    assert [rule.refuses(n, already=False) for n in (100, 101)] == [False, True]
+    assert [rule.refuses(n, already=True) for n in (90, 91)] == [False, True]
+    assert not policy().overflow.refuses(99_999, already=True)
+    answers = {"fallback": {"mode": "constant", "output": {"label": "a"}}, "overflow": {"mode": "fallback"}}
+    assert policy(answers).overflow.after_seconds is None
 
 
 def test_what_was_given_is_kept_as_given() -> None:

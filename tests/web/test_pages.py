@@ -250,6 +250,7 @@ class TestPolicy:
         "detector_threshold": "1000",
         "fallback_mode": "manual",
         "fallback_output": "",
+        "overflow_mode": "keep",
         "note": "Two away",
         "exception_label": ["a", "", ""],
         "exception_segment": ["", "post", ""],
@@ -303,6 +304,16 @@ class TestPolicy:
         assert as_("lea").post(PROJECT + "policy/", {**self.FORM, **fields}).status_code == 302
         assert get_policy(project, 2).body["fallback"] == stored
 
+    def test_an_overflow_rule_is_saved_and_told(self, as_: As, world: World) -> None:
+        """What belongs to a mode that is not chosen is left out."""
+        rule = {"overflow_mode": "refuse", "waiting_max": "500", "after_seconds": "60"}
+        project, lea = world.letters, as_("lea")
+        preview = lea.post(PROJECT + "policy/preview/", {**self.FORM, **rule})
+        assert "new reviews are refused above 500 waiting" in words_of(preview)
+        assert lea.post(PROJECT + "policy/", {**self.FORM, **rule}).status_code == 302
+        assert get_policy(project, 2).body["overflow"] == {"mode": "refuse", "waiting_max": 500}
+        assert "new reviews are refused above 500 waiting" in words_of(as_("vic").get(PROJECT + "policy/"))
+
     def test_everything_the_contract_names_has_a_field_and_an_unchanged_form_changes_nothing(
         self, as_: As, world: World
     ) -> None:
@@ -314,6 +325,7 @@ class TestPolicy:
             "assumed_false_accept": 0.1,
             "strict": True,
             "blind_audit": False,
+            "overflow": {"mode": "fallback", "after_seconds": 7200},
             "fallback": {
                 "mode": "rules",
                 "rules": [{"when": "segment == 'de'", "output": {"label": "a"}}],
@@ -378,6 +390,8 @@ class TestPolicy:
             ),
             ({"exception_high": ["", "much", ""]}, "must be a number"),
             ({"limit_label": "a", "limit_percent": "much"}, "must give labels a number"),
+            ({"overflow_mode": "fallback"}, "the fallback is a person"),
+            ({"overflow_mode": "refuse"}, "waiting_max must be a whole number"),
             ({"number": "7"}, "was saved meanwhile"),
         ],
     )

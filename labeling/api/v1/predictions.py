@@ -31,7 +31,7 @@ from labeling.api.pages import link, page_size, read_cursor
 from labeling.api.problems import field_errors, problem_of, problem_response
 from labeling.api.v1.fields import JsonField
 from labeling.decisions.outcomes import read_outcomes
-from labeling.errors import ConflictError, InvalidError, invalid
+from labeling.errors import BusyError, ConflictError, InvalidError, invalid
 from labeling.ingestion.decoding import (
     BadRow,
     Row,
@@ -49,6 +49,8 @@ from labeling.projects.access import Permission, get_project
 MOST_ROWS = 5_000
 MOST_LINES = 50_000
 MOST_OUTCOMES = 1_000
+_REFUSED_RETRY_AFTER_S = 30
+_REFUSED = "Too many reviews wait in this project, and this one needs a person. Nothing was stored: send it again later."
 _CONFLICTS = {
     "prediction_conflict": "This item already has another prediction of this model and version.",
     "item_conflict": "An item with this id exists with another input.",
@@ -92,7 +94,7 @@ class FieldErrorOut(serializers.Serializer[Any]):
 class BatchLine(serializers.Serializer[Any]):
     index = serializers.IntegerField()
     id = serializers.CharField(allow_null=True)
-    status = serializers.ChoiceField(["created", "duplicate", "conflict", "invalid"])
+    status = serializers.ChoiceField(["created", "duplicate", "conflict", "invalid", "refused"])
     prediction_id = serializers.IntegerField(required=False)
     route = serializers.CharField(required=False)
     output = JsonField(required=False, allow_null=True)
@@ -104,6 +106,7 @@ class BatchOut(serializers.Serializer[Any]):
     duplicates = serializers.IntegerField()
     conflicts = serializers.IntegerField()
     invalid = serializers.IntegerField()
+    refused = serializers.IntegerField(help_text="Not stored: too many reviews wait; send them again later")
     results = BatchLine(many=True)
 
 
@@ -206,7 +209,8 @@ class PredictionsView(APIView):
         },
         description="A single object is answered by 201, or 200 when it is known already. An array (at most 5,000 rows) or "
         "application/x-ndjson (at most 50,000 lines) is answered by 200 with one line for each row: valid ones are stored "
-        "even when others are not.",
+        "even when others are not. While the project refuses new reviews (its policy's `overflow`), what needs a person is not "
+        "stored: 429 `overflow` with Retry-After, in a batch a line with the status `refused`.",
     )
     def post(self, request: Request, slug: str) -> HttpResponse:
         return _answer(request._request, Doorway(slug, actor=actor_of(request)))
@@ -284,6 +288,8 @@ def _answer_single(doorway: Doorway, row: Row | BadRow) -> HttpResponse:
         raise InvalidError("invalid", accepted.errors[0].detail, accepted.errors)
     if accepted.status == "conflict":
         raise ConflictError(accepted.code, _CONFLICTS[accepted.code])
+    if accepted.status == "refused":
+        raise BusyError(accepted.code, _REFUSED, extra={"retry_after": _REFUSED_RETRY_AFTER_S})
     created = accepted.status == "created"
     body = {
         "id": accepted.id,
@@ -307,6 +313,7 @@ def _answer_batch(doorway: Doorway, rows: Sequence[Row | BadRow]) -> HttpRespons
         "duplicates": counts["duplicate"],
         "conflicts": counts["conflict"],
         "invalid": counts["invalid"],
+        "refused": counts["refused"],
         "results": [_line(answer) for answer in answers],
     }
     return _json(body, 200)
@@ -316,6 +323,8 @@ def _line(answer: Accepted) -> dict[str, Any]:
     line: dict[str, Any] = {"index": answer.index, "id": answer.id, "status": answer.status}
     if answer.status == "conflict":
         line["errors"] = [{"pointer": "", "code": answer.code, "detail": _CONFLICTS[answer.code]}]
+    elif answer.status == "refused":
+        line["errors"] = [{"pointer": "", "code": answer.code, "detail": _REFUSED}]
     elif answer.status == "invalid":
         line["errors"] = field_errors(answer.errors)
     else:

@@ -20,10 +20,11 @@ from labeling.review.claiming import get_queue
 from labeling.review.deadlines import LONGEST_DEADLINE, SHORTEST_DEADLINE, set_deadline
 from labeling.review.queries import list_held_tasks, list_queues
 from labeling.review.taking_back import take_back
+from labeling.routing.queries import get_overflow
 from labeling.trust.staffing import find_staffing
 
 
-class QueueOut(serializers.Serializer[Any]):
+class QueueFigures(serializers.Serializer[Any]):
     slug = serializers.CharField()
     name = serializers.CharField()
     leads_only = serializers.BooleanField()
@@ -41,6 +42,21 @@ class QueueOut(serializers.Serializer[Any]):
         allow_null=True,
         help_text="(arriving_per_hour + waiting / hours) x seconds_each / 3600, where hours is the deadline (at least "
         "one hour), without one 8; null before the first timed decision",
+    )
+
+
+class OverflowOut(serializers.Serializer[Any]):
+    mode = serializers.ChoiceField(["keep", "fallback", "refuse"])
+    waiting_max = serializers.IntegerField(allow_null=True)
+    after_seconds = serializers.IntegerField(allow_null=True)
+    active = serializers.BooleanField(help_text="Whether the rule acts now")
+    since = serializers.DateTimeField(allow_null=True)
+    answered = serializers.IntegerField(help_text="Reviews that the fallback has answered since then")
+
+
+class QueueOut(QueueFigures):
+    overflow = OverflowOut(
+        allow_null=True, help_text="What the policy does when too much waits; none for leads"
     )
 
 
@@ -105,6 +121,7 @@ class TakeBackView(APIView):
 def _queues(project: Project) -> list[dict[str, Any]]:
     queues = list_queues(project)
     staffing = find_staffing(project, queues)
+    overflow = get_overflow(project).as_json()
     bodies: list[dict[str, Any]] = [
         dict(
             QueueOut(
@@ -112,6 +129,7 @@ def _queues(project: Project) -> list[dict[str, Any]]:
                     **asdict(queue),
                     "oldest_age_seconds": queue.oldest_age_seconds,
                     **asdict(staffing[queue.id]),
+                    "overflow": None if queue.leads_only else overflow,
                 }
             ).data
         )

@@ -152,9 +152,8 @@ def same_answer(task_type: str, one: Decision, other: Decision) -> bool:
 
 def cancel_adjudication(task: ReviewTask) -> None:
     """The answer that caused it is taken back. ConflictError when the second person has begun or finished."""
-    adjudication = (
-        ReviewTask.objects.select_for_update()
-        .filter(
+    asked = (
+        ReviewTask.objects.filter(
             item_id=task.item_id,
             prediction_id=task.prediction_id,
             purpose=Purpose.ADJUDICATION,
@@ -164,9 +163,11 @@ def cancel_adjudication(task: ReviewTask) -> None:
         .order_by("-pk")
         .first()
     )
-    if adjudication is None:
+    if asked is None:
         return
-    if adjudication.state == TaskState.CLAIMED:
+    # Not waiting for it: whoever decides it holds it and waits for the item, which is held here.
+    adjudication = ReviewTask.objects.select_for_update(skip_locked=True).filter(pk=asked.pk).first()
+    if adjudication is None or adjudication.state == TaskState.CLAIMED:
         raise ConflictError("claim_lost", "Somebody is settling this already.")
     if adjudication.state == TaskState.DECIDED:
         raise ConflictError("superseded", "A later decision about this item counts now.")

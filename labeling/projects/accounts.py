@@ -83,6 +83,8 @@ def get_password_link(plain: str, *, now: datetime | None = None, lock: bool = F
 @transaction.atomic
 def set_password_by_link(*, plain: str, password: str) -> Any:
     """Set the password, end the person's sessions, and lift a lock after wrong passwords; returns the account."""
+    # The account before the link, as whoever closes an account does it.
+    get_user_model().objects.select_for_update(no_key=True).get(pk=get_password_link(plain).user_id)
     link = get_password_link(plain, lock=True)
     user = link.user
     link.delete()
@@ -123,7 +125,8 @@ def deactivate(*, user: Any, by: Actor) -> bool:
     if user.pk == by.user_id:
         raise InvalidError("own_account", "You cannot deactivate your own account.")
     owned = Project.objects.filter(memberships__user=user, memberships__role=Role.OWNER)
-    for project in Project.objects.select_for_update().filter(pk__in=owned.values("pk")).order_by("pk"):
+    held = Project.objects.select_for_update(no_key=True).filter(pk__in=owned.values("pk"))
+    for project in held.order_by("pk"):
         require_other_owner(project, user.pk)
     if not _switch(user, active=False):
         return False

@@ -68,7 +68,7 @@ def create_project_rows(
 @transaction.atomic
 def change_project(*, project: Project, by: Actor, **changes: Any) -> Project:
     """Change name, notice, guidelines, time zone, publishing rhythm or (by adding labels or fields) the label schema."""
-    locked = Project.objects.select_for_update().get(pk=project.pk)
+    locked = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     before = {name: getattr(locked, name) for name in _PLAIN if name in changes}
     for name in before:
         setattr(locked, name, changes[name])
@@ -98,7 +98,7 @@ _PLAIN = ("name", "notice", "time_zone", "publish_every_seconds", "publish_after
 def set_member(*, project: Project, username: str, role: str, by: Actor) -> Membership:
     """Give a person a role; someone unknown gets an account without a password. The last owner stays one."""
     user = _get_or_invite(username, by)
-    Project.objects.select_for_update().get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     before = Membership.objects.filter(project=project, user=user).values_list("role", flat=True).first()
     if before == Role.OWNER and role != Role.OWNER:
         require_other_owner(project, user.pk)
@@ -118,7 +118,7 @@ def set_member(*, project: Project, username: str, role: str, by: Actor) -> Memb
 @transaction.atomic
 def remove_member(*, project: Project, username: str, by: Actor) -> int:
     """Take a person out of the project; what they decided stays. Returns whom."""
-    Project.objects.select_for_update().get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     found = Membership.objects.filter(project=project, user__username=username)
     member = found.first() if "\x00" not in username else None
     if member is None:

@@ -55,9 +55,16 @@ def lower_marks(places: Iterable[tuple[int, int, int]]) -> None:
         lowest[queue_id, priority] = min(position, lowest.get((queue_id, priority), position))
     with connection.cursor() as cursor:
         for (queue_id, priority), position in sorted(lowest.items()):
-            # The shared lock keeps the sweep from raising the mark until this transaction has committed.
+            # The lock keeps the sweep from raising the mark until this transaction has committed. It is shared, unless the
+            # mark is to move: two that share it and then both want to move it would wait for each other for ever.
             cursor.execute(
-                "select low from labeling_queuemark where queue_id = %s and priority = %s for share",
+                "select low > %s from labeling_queuemark where queue_id = %s and priority = %s",
+                [position, queue_id, priority],
+            )
+            found = cursor.fetchone()
+            lock = "for no key update" if found and found[0] else "for share"
+            cursor.execute(
+                f"select low from labeling_queuemark where queue_id = %s and priority = %s {lock}",
                 [queue_id, priority],
             )
             cursor.execute(

@@ -107,7 +107,8 @@ def claim_next(
 
 
 def claim_task(*, task_id: int, by: Actor, lease: timedelta, now: datetime | None = None) -> Claim | None:
-    """Claim one waiting task by its id, or renew the person's own claim with a new token; none when it is not free."""
+    """Claim one waiting task by its id, or renew the person's own claim with a new token; none when it is not free, or when
+    the person had a part in it before."""
     now = now or timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -116,6 +117,8 @@ def claim_task(*, task_id: int, by: Actor, lease: timedelta, now: datetime | Non
             set state = 'claimed', claimed_by_id = %(user)s, claim_token = gen_random_uuid(), claimed_at = %(now)s,
                 lease_expires_at = %(expires)s
             where id = %(task)s and (state = 'waiting' or (state = 'claimed' and claimed_by_id = %(user)s))
+              and not exists (select from labeling_exclusion x where x.task_id = %(task)s and x.user_id = %(user)s
+                              and x.until is null)
             returning id
             """,
             {"task": task_id, "user": by.user_id, "now": now, "expires": now + lease},
@@ -289,7 +292,7 @@ def release_claims_of(user_id: int, *, project_id: int | None = None, leads_only
         if leads_only:
             held = held.filter(queue__leads_only=True)
         tasks = list(held.select_related("queue").order_by("pk"))
-        for task in tasks:
+        for task in sorted(tasks, key=lambda task: (task.queue_id, task.priority, task.position)):
             put_back(task)
     return len(tasks)
 

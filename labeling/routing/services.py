@@ -25,7 +25,7 @@ def publish_policy(*, project: Project, body: Any, by: Actor, note: str = "", at
     if "\x00" in note or len(note) > 2_000:
         raise invalid("/note", "invalid", "a note has at most 2000 characters and no U+0000")
     with transaction.atomic():
-        locked = Project.objects.select_for_update().get(pk=project.pk)
+        locked = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         before = PolicyVersion.objects.filter(project=locked, number=locked.policy_number).first()
         locked.policy_number += 1
         locked.routing_epoch += 1

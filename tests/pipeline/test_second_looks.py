@@ -77,6 +77,12 @@ class TestAdjudication:
         assert WaitingDecision.objects.count() == 1
         assert is_sound()
 
+    def test_whose_case_it_is_cannot_claim_it_by_number_either(self, world: World, audited: Project) -> None:
+        rita, _ = check(world, audited, "b")
+        settling = ReviewTask.objects.get(purpose=Purpose.ADJUDICATION).pk
+        assert rita.claim(task=settling) == []
+        assert [task["task"] for task in world.api("rolf", at=audited).claim(task=settling)] == [settling]
+
     def test_the_model_may_be_found_right(self, world: World, audited: Project) -> None:
         check(world, audited, "b")
         rolf = world.api("rolf", at=audited)

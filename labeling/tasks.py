@@ -11,10 +11,10 @@ from labeling.datasets import upkeep
 from labeling.decisions.outcomes import number_all_outcomes
 from labeling.ingestion.partitions import drop_old_inputs, ensure_partitions
 from labeling.ledger.runs import run_waiting
+from labeling.pipeline import sentinels
 from labeling.pipeline.deciding import let_overdue_stand
 from labeling.pipeline.overflowing import keep_within_limits
 from labeling.pipeline.recalling import continue_recalls
-from labeling.pipeline.sentinels import add_sentinels, projects_with_sentinels
 from labeling.pipeline.watching import watch
 from labeling.projects import accounts
 from labeling.review.marks import move_marks
@@ -58,8 +58,7 @@ def relieve_queues() -> None:
 @shared_task(name="labeling.tasks.mix_sentinels")
 def mix_sentinels() -> None:
     """Put test items among the reviews that have come."""
-    for project_id in projects_with_sentinels():
-        add_sentinels(project_id)
+    sentinels.mix_sentinels()
 
 
 @shared_task(name="labeling.tasks.settle_overdue")

@@ -1,12 +1,13 @@
 """Reading datasets: versions, tags, publications, and what is due to be published."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
 from labeling.datasets.batches import CLAIM_LIMITS
 from labeling.datasets.models import (
@@ -19,8 +20,10 @@ from labeling.datasets.models import (
     WaitingDecision,
 )
 from labeling.datasets.tags import LATEST
+from labeling.decisions.models import Decision
 from labeling.errors import NotFoundError
 from labeling.projects.models import LabelSchema, Project
+from labeling.review.models import Purpose
 
 MAIN = "main"
 STALLED_AFTER = timedelta(minutes=5)
@@ -152,6 +155,27 @@ def get_waiting(dataset: Dataset) -> Waiting:
         decisions, oldest_at, stuck = cursor.fetchone()
     publication = Publication.objects.filter(dataset=dataset, state__in=UNFINISHED).order_by("id").first()
     return Waiting(decisions, oldest_at, stuck, publication)
+
+
+def find_tests_too_old(decisions: Sequence[Decision]) -> set[int]:
+    """Answers to test items that would be in a version by now if they were real work.
+
+    They never are; but an undo that still worked when all those around it do not any more would tell which they were.
+    """
+    opened = Publication.objects.filter(
+        dataset__project_id__in={decision.project_id for decision in decisions},
+        dataset__slug=MAIN,
+        state__in=(PublicationState.OPEN, PublicationState.DONE),
+    )
+    newest = dict(opened.values_list("dataset__project_id").annotate(Max("opened_at")).order_by())
+    return {
+        decision.pk
+        for decision in decisions
+        if decision.purpose == Purpose.SENTINEL
+        and decision.output is not None
+        and (at := newest.get(decision.project_id)) is not None
+        and at > decision.decided_at
+    }
 
 
 def has_waiting(dataset: Dataset) -> bool:

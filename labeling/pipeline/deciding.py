@@ -8,6 +8,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from labeling.datasets.queries import find_tests_too_old
 from labeling.datasets.services import withdraw_decision
 from labeling.decisions.models import Decision, Verdict, Withdrawal
 from labeling.decisions.services import (
@@ -153,7 +154,8 @@ def undo_decision(*, decision_id: int, by: Actor, reason: str = "") -> dict[str,
     if not Withdrawal.objects.filter(decision=decision).exists():
         _require_last_of_task(decision, task)
         label = withdraw(decision=decision, by=by, reason=reason)
-        if not withdraw_decision(decision_id=decision.pk):
+        too_old = decision.purpose == Purpose.SENTINEL and bool(find_tests_too_old([decision]))
+        if too_old or not withdraw_decision(decision_id=decision.pk):
             raise ConflictError(
                 "already_published", "The decision is in a dataset version; a new decision corrects it."
             )

@@ -5,6 +5,7 @@ one that people have had to correct before. Nothing tells it from real work; wha
 outcome or product rate, only the reviewer's own counts.
 """
 
+import logging
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ _LOOKED_AT = 400
 _COUNTED_AT_MOST = 5_000
 _CONFUSIONS = 2_000
 _rng = random.SystemRandom()
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,17 @@ def add_sentinels(project_id: int, now: datetime | None = None) -> int:
         if not wanted or not waiting:
             return 0
         return _add(project, queue, rules, waiting, wanted)
+
+
+def mix_sentinels() -> int:
+    """Put test items into the queue of every project that asks for them; how many."""
+    made = 0
+    for project_id in projects_with_sentinels():
+        try:
+            made += add_sentinels(project_id)
+        except Exception:  # the others must not wait for it
+            logger.exception("project %s gets no test items", project_id)
+    return made
 
 
 def projects_with_sentinels() -> list[int]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from labeling.datasets.models import DatasetEntry, WaitingDecision
+from labeling.datasets.queries import find_tests_too_old
 from labeling.decisions.models import AcceptedLabel, Decision
 from labeling.review.models import TaskState
 
@@ -18,12 +19,13 @@ class Barrier(StrEnum):
 
 
 def find_barriers(decisions: Sequence[Decision]) -> dict[int, Barrier]:
-    """By decision: what is in the way. What is not in it may be undone, as far as can be said now. Four queries.
+    """By decision: what is in the way. What is not in it may be undone, as far as can be said now. Five queries.
 
     The decisions come with their task and withdrawal (`select_related`).
     """
     ids = [decision.pk for decision in decisions]
-    published = set(DatasetEntry.objects.filter(decision_id__in=ids).values_list("decision_id", flat=True))
+    published = find_tests_too_old(decisions)
+    published |= set(DatasetEntry.objects.filter(decision_id__in=ids).values_list("decision_id", flat=True))
     published |= set(
         WaitingDecision.objects.filter(decision_id__in=ids, publication__isnull=False).values_list(
             "decision_id", flat=True

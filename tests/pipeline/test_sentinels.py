@@ -12,11 +12,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from labeling.datasets.models import WaitingDecision
+from labeling.datasets.models import Dataset, WaitingDecision
+from labeling.datasets.services import publish
 from labeling.decisions.models import Decision
 from labeling.ingestion.models import Item
 from labeling.ledger.checks import check_ledger
 from labeling.pipeline.sentinels import add_sentinels, projects_with_sentinels
+from labeling.pipeline.undoing import Barrier, find_barriers
 from labeling.projects.models import Project
 from labeling.review.models import Purpose, ReviewTask, Sentinel
 from labeling.trust.models import COUNTERS, ReviewerDay, TrustDay
@@ -170,6 +172,18 @@ def test_answers_count_for_the_reviewer_and_for_nothing_else(world: World, proje
     fold_deltas()
     day.refresh_from_db()
     assert (day.sentinels, day.sentinels_missed, day.gold) == (0, 0, 0)
+
+
+def test_undoing_ends_for_it_when_it_ends_for_real_work(world: World, project: Project) -> None:
+    """What is published cannot be undone; a test item is never published, and an undo that still worked would tell."""
+    rolf = world.api("rolf", at=project)
+    answers = [rolf.decide(task, "confirmed").expect(201)["decision"] for task in rolf.claim(30)]
+    assert publish(Dataset.objects.get(project=project).pk) is not None
+    for decision in answers:
+        rolf.undo(decision).expect_problem(409, "already_published")
+    decisions = Decision.objects.filter(pk__in=answers).select_related("task", "withdrawal")
+    assert set(find_barriers(list(decisions)).values()) == {Barrier.PUBLISHED}
+    assert len(decisions) == 30
 
 
 def another(task: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ REVIEWAPP_WEBHOOK_HOSTS names a private one: a name is looked up once and the co
 """
 
 import ipaddress
+import logging
 import socket
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ from standardwebhooks.webhooks import Webhook
 
 from labeling.alerts.models import AlertDelivery, Channel, DeliveryState
 
+logger = logging.getLogger(__name__)
 MOST_ATTEMPTS = 20
 _AT_ONCE = 50
 _FIRST_PAUSE = timedelta(seconds=15)
@@ -54,6 +56,10 @@ def deliver_due(now: datetime | None = None) -> Sent:
         except DeliveryError as error:
             failed += 1
             _keep_error(delivery, str(error))
+        except Exception as error:  # an address that nobody foresaw must not hold up the messages to others
+            logger.exception("a message about an alert could not be made")
+            failed += 1
+            _keep_error(delivery, f"{type(error).__name__}: {error}")
         else:
             sent += 1
             AlertDelivery.objects.filter(pk=delivery.pk).update(
@@ -154,16 +160,19 @@ def _send_webhook(delivery: AlertDelivery) -> None:
     try:
         # Not by name again: a second look-up might lead somewhere else. The certificate is checked against the name.
         with httpx.Client(timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False) as client:
-            answer = client.post(
+            # Not read to its end: what a webhook answers is nobody's business here, and might never end.
+            with client.stream(
+                "POST",
                 url.copy_with(host=address),
                 content=content,
                 headers=headers,
                 extensions={"sni_hostname": url.host},
-            )
+            ) as answer:
+                is_taken, status = answer.is_success, answer.status_code
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise DeliveryError(f"{type(error).__name__}: {error}") from error
-    if not answer.is_success:
-        raise DeliveryError(f"It answered {answer.status_code}.")
+    if not is_taken:
+        raise DeliveryError(f"It answered {status}.")
 
 
 def find_address(host: str, port: int) -> str:

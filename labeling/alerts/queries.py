@@ -5,8 +5,7 @@ from django.db.models import Q, QuerySet
 from labeling.alerts.models import Alert, AlertKind, AlertRecipient
 from labeling.errors import invalid
 from labeling.history.actor import Actor
-from labeling.projects.access import Permission, may
-from labeling.projects.queries import list_projects
+from labeling.projects.queries import list_led_projects
 
 STATES = ("open", "closed", "all")
 
@@ -21,8 +20,7 @@ def list_alerts(
         raise invalid("/kind", "invalid", f"kind is one of {', '.join(AlertKind.values)}")
     if "\x00" in project:
         raise invalid("/project", "invalid", "a project is named by its slug")
-    led = [one.pk for one in list_projects(by) if may(by, one.pk, Permission.LEAD)]
-    visible = Q(project__in=led)
+    visible = Q(project__in=list_led_projects(by))
     if by.is_admin and by.project_id is None and by.may("manage"):
         visible |= Q(project=None)
     found = Alert.objects.filter(visible).select_related("project", "acknowledged_by").order_by("-pk")

@@ -16,7 +16,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from labeling.alerts.models import Alert, AlertDelivery, AlertKind, AlertRecipient, Channel
+from labeling.alerts.models import Alert, AlertDelivery, AlertKind, AlertRecipient, Channel, DeliveryState
 from labeling.errors import ConflictError, NotFoundError, invalid
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
@@ -148,6 +148,9 @@ def remove_recipient(*, recipient_id: int, by: Actor) -> None:
         raise NotFoundError("not_found", "There is no such recipient.")
     recipient.removed_at = timezone.now()
     recipient.save(update_fields=["removed_at"])
+    recipient.deliveries.filter(state=DeliveryState.WAITING).update(
+        state=DeliveryState.FAILED, error="The recipient was removed."
+    )
     record_event(
         action="alert_recipient.removed",
         subject=f"alert_recipient:{recipient.pk}",

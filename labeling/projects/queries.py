@@ -4,8 +4,9 @@ from django.db.models import QuerySet
 
 from labeling.errors import NotFoundError
 from labeling.history.actor import Actor
+from labeling.projects.access import Permission
 from labeling.projects.label_schema import OutputSchema, compile_schema
-from labeling.projects.models import Guidelines, Invitation, LabelSchema, Membership, Project
+from labeling.projects.models import Guidelines, Invitation, LabelSchema, Membership, Project, Scope
 
 
 def list_projects(actor: Actor) -> QuerySet[Project]:
@@ -14,6 +15,17 @@ def list_projects(actor: Actor) -> QuerySet[Project]:
     if actor.project_id is not None:
         projects = projects.filter(pk=actor.project_id)
     return projects if actor.is_admin else projects.filter(memberships__user_id=actor.user_id)
+
+
+def list_led_projects(actor: Actor) -> QuerySet[Project]:
+    """Those that this person leads; none for a key that may not manage."""
+    if not actor.may(Scope.MANAGE):
+        return Project.objects.none()
+    projects = list_projects(actor)
+    if actor.is_admin:
+        return projects
+    leads = Membership.objects.filter(user_id=actor.user_id, role__in=Permission.LEAD.value.roles)
+    return projects.filter(pk__in=leads.values("project_id"))
 
 
 def get_output_schema(project: Project) -> OutputSchema:

@@ -1,5 +1,6 @@
 """When the controller looks: at projects in which something has been counted, or time alone may change something."""
 
+import logging
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -12,6 +13,7 @@ from labeling.trust.services import ensure_folded
 
 __all__ = ["look_at_project", "look_at_projects"]
 
+logger = logging.getLogger(__name__)
 _AT_LEAST_EVERY = timedelta(minutes=10)
 
 
@@ -19,7 +21,11 @@ def look_at_projects(now: datetime | None = None) -> int:
     """Look at every project in which something has been counted since the last look, or time alone may change something."""
     looked = 0
     for project_id in _due(now or timezone.now()):
-        look_at_project(project_id, now=now)
+        try:
+            look_at_project(project_id, now=now)
+        except Exception:  # the others must not wait for it
+            logger.exception("project %s could not be looked at", project_id)
+            continue
         looked += 1
     return looked
 

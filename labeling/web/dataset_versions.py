@@ -148,8 +148,9 @@ def difference(request: HttpRequest, slug: str, older: str, newer: str) -> HttpR
 def choose_difference(request: HttpRequest, slug: str) -> HttpResponseBase:
     """The form that names two versions leads to the address of their difference."""
     project_frame(request, slug, Permission.READ_DATASETS, tab="datasets")
-    older, newer = (request.GET.get(name, "").strip() or "latest" for name in ("from", "to"))
-    return redirect("dataset:difference", slug, older.replace("/", ""), newer.replace("/", ""))
+    given = (request.GET.get(name, "").replace("/", "").strip() for name in ("from", "to"))
+    older, newer = (name or "latest" for name in given)
+    return redirect("dataset:difference", slug, older, newer)
 
 
 @page("GET")

@@ -9,9 +9,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 
 class Receiver(HTTPServer):
-    """Keeps what it was sent; answers with `status`."""
+    """Keeps what it was sent; answers with `status`, and with a body that is never whole if it `never_ends`."""
 
     status = 200
+    never_ends = False
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -33,7 +34,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(self.server.status)
         if self.server.status == 302:
             self.send_header("Location", "http://127.0.0.1:1/")
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", "9999" if self.server.never_ends else "0")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:

@@ -15,7 +15,7 @@ from standardwebhooks.webhooks import Webhook
 
 from labeling.alerts import delivery
 from labeling.alerts.delivery import DeliveryError, Sent, deliver_due, find_address, pause_after
-from labeling.alerts.models import Alert, AlertDelivery, AlertKind, DeliveryState
+from labeling.alerts.models import Alert, AlertDelivery, AlertKind, AlertRecipient, DeliveryState
 from labeling.alerts.services import add_recipient, close_alert, close_unseen, raise_alert
 from labeling.history.models import HistoryEvent
 from tests.alerts.receiver import Receiver, receiver
@@ -121,6 +121,21 @@ def test_a_worker_that_dies_while_sending_leaves_it_to_the_next(
     assert len(hook.received) == 2
 
 
+def test_an_answer_is_not_read_to_its_end(world: World, hook: Receiver) -> None:
+    hook.never_ends = True
+    tell(world, hook.url)
+    raise_alert(**OLD, detail="x")
+    assert deliver_due() == Sent(1, 0)
+
+
+def test_an_address_that_nobody_foresaw_holds_up_nobody(world: World, hook: Receiver) -> None:
+    tell(world, hook.url)
+    AlertRecipient.objects.create(channel="webhook", address="https://[::1/", secret="whsec_eA==")
+    raise_alert(**OLD, detail="x")
+    assert deliver_due() == Sent(1, 1)
+    assert "InvalidURL" in AlertDelivery.objects.get(state="waiting").error
+
+
 def test_pauses_double_up_to_two_hours() -> None:
     assert [pause_after(n).total_seconds() for n in (1, 2, 3, 20)] == [15, 30, 60, 7200]
 
@@ -223,7 +238,8 @@ def test_recipients_come_and_go(world: World) -> None:
     assert AlertDelivery.objects.count() == 2
     ada.delete(f"/alerts/recipients/{made['id']}/").expect(204)
     ada.delete(f"/alerts/recipients/{made['id']}/").expect_problem(404)
-    assert deliver_due() == Sent(0, 2)
+    assert deliver_due() == Sent(0, 0), "what was on its way is dropped, not tried again for days"
+    assert set(AlertDelivery.objects.values_list("state", flat=True)) == {DeliveryState.FAILED}
     ada.post("/alerts/recipients/", again).expect(201)
 
 

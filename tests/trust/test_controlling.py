@@ -376,3 +376,22 @@ def test_a_correction_that_decides_about_the_next_level_is_settled_by_a_second_p
     (task,) = [t for t in rolf.claim(9) if t["kind"] == "adjudication"]
     rolf.decide(task, "labelled", {"label": "a"}).expect(201)
     assert api.outcomes()[-1]["output"] == {"label": "a"}
+
+
+def test_a_project_that_cannot_be_looked_at_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = world.make_project("aaa")
+    for project in (broken, world.letters):
+        world.api("otto", at=project).predict(a_row()).expect(201)
+    fold_deltas()
+    looked = []
+
+    def look(project_id: int, **_: object) -> None:
+        if project_id == broken.pk:
+            raise ZeroDivisionError
+        looked.append(project_id)
+
+    monkeypatch.setattr("labeling.trust.looking.look_at_project", look)
+    assert look_at_projects() == 1
+    assert looked == [world.letters.pk]

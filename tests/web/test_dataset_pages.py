@@ -94,6 +94,13 @@ def test_a_difference_shows_one_kind_of_change_and_goes_on(
     assert vic.get(f"{HERE}versions/7/diff/2/").status_code == 404
 
 
+def test_versions_to_compare_may_be_spelled_oddly(as_: As, dataset: Dataset) -> None:
+    for query, older in (("from=/&to=", "latest"), ("from=1&to=/2/", "1"), ("", "latest")):
+        answer = as_("vic").get(f"{HERE}changes/?{query}")
+        assert answer.status_code == 302
+        assert f"/versions/{older}/diff/" in answer["Location"]
+
+
 def test_a_record_is_found_by_its_id(as_: As, dataset: Dataset, world: World) -> None:
     vic = as_("vic")
     text = words_of(vic.get(f"{HERE}records/?id=r-0"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
+from labeling.errors import NotFoundError
 from labeling.history.actor import Actor
 from labeling.ids import first_id_at
 from labeling.pipeline.people import deactivate, set_member
@@ -66,7 +68,7 @@ def test_an_account_is_closed_while_its_password_is_set(live_world: World) -> No
         # What closing does next; it must not wait for the one who waits for it.
         with connection.cursor() as cursor:
             cursor.execute("select 1 from labeling_passwordlink for update nowait")
-    with pytest.raises(Exception, match="used, replaced or has expired"):
+    with pytest.raises(NotFoundError, match="used, replaced or has expired"):
         other.end()
 
 
@@ -82,10 +84,8 @@ def test_two_put_back_below_the_mark(live_world: World) -> None:
         def meet(execute: Any, sql: str, *args: Any) -> Any:
             answer = execute(sql, *args)
             if sql.startswith("select"):
-                try:
+                with contextlib.suppress(threading.BrokenBarrierError):
                     looked.wait(0.5)
-                except threading.BrokenBarrierError:
-                    pass
             return answer
 
         with transaction.atomic(), connection.execute_wrapper(meet):

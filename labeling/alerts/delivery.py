@@ -159,16 +159,18 @@ def _send_webhook(delivery: AlertDelivery) -> None:
     headers["host"] = urlsplit(delivery.recipient.address).netloc
     try:
         # Not by name again: a second look-up might lead somewhere else. The certificate is checked against the name.
-        with httpx.Client(timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False) as client:
-            # Not read to its end: what a webhook answers is nobody's business here, and might never end.
-            with client.stream(
+        # Nor read to its end: what a webhook answers is of no use here, and might never end.
+        with (
+            httpx.Client(timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False) as client,
+            client.stream(
                 "POST",
                 url.copy_with(host=address),
                 content=content,
                 headers=headers,
                 extensions={"sni_hostname": url.host},
-            ) as answer:
-                is_taken, status = answer.is_success, answer.status_code
+            ) as answer,
+        ):
+            is_taken, status = answer.is_success, answer.status_code
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise DeliveryError(f"{type(error).__name__}: {error}") from error
     if not is_taken:

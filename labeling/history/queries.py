@@ -20,6 +20,8 @@ KINDS = (
     "queue",
     "task",
     "claim",
+    "alert",
+    "alert_recipient",
     "dataset",
     "publication",
 )

@@ -81,6 +81,8 @@ def kind_name(kind: str) -> str:
         "key": _("keys"),
         "queue": _("queues"),
         "task": _("tasks"),
+        "alert": _("alerts"),
+        "alert_recipient": _("who is told of alerts"),
         "claim": _("claims"),
         "dataset": _("datasets"),
         "publication": _("publications"),

@@ -16,7 +16,7 @@ endif
 # Tests and checks look at the demo's code too.
 DEV_NEEDS := $(STAMPS)/run $(STAMPS)/demo $(STAMPS)/dev $(STAMPS)/npm
 
-.PHONY: help run test test-fast bench bench-quick chaos check format demo screenshots schema requirements clean
+.PHONY: help trust-life run test test-fast bench bench-quick chaos check format demo screenshots schema requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: $(DEV_NEEDS) ## the benchmarks, on an instance of their own (ARGS=--only=
 
 bench-quick: $(DEV_NEEDS) ## the same with small sizes, in about a minute
 	@exec $(BIN)/python -m bench --quick $(ARGS)
+
+trust-life: $(DEV_NEEDS) ## a whole life of earned autonomy over HTTP, about half an hour (DATA=folder of replay files)
+	@exec $(BIN)/python -m tests.trust.life $(DATA)
 
 check: $(DEV_NEEDS) ## format, lint, types, import contract, templates, migration and OpenAPI drift
 	@exec $(BESIDE) $(BIN)/python tools/check.py

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from labeling.admin.base import AdminPage, ReadOnly, Versions, actor_of, check_form, text_area
 from labeling.datasets.models import Dataset, DatasetTag, DatasetVersion, Publication
 from labeling.ingestion.models import ModelVersion
+from labeling.pipeline.policies import publish_policy
 from labeling.pipeline.projects import change_project
 from labeling.projects.label_schema import compile_schema
 from labeling.projects.models import Guidelines, LabelSchema, Project
@@ -21,7 +22,6 @@ from labeling.review.deadlines import set_deadline
 from labeling.review.models import ReviewQueue
 from labeling.routing.models import PolicyPeriod, PolicyVersion
 from labeling.routing.policy import compile_policy
-from labeling.routing.services import publish_policy
 from labeling.trust.trends import list_trends
 
 

@@ -1,5 +1,6 @@
 """What may be said about autonomy: by scope, what is automatic, what is proven, what the next step needs."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -17,7 +18,7 @@ from labeling.trust.buckets import BUCKET_COUNT, bucket_edges
 from labeling.trust.holding import autonomy_policy, state_of
 from labeling.trust.levels import Cell, allowed_level, error_curve, evidence_shares, reachable_share
 from labeling.trust.models import AutonomyScope
-from labeling.trust.prospects import NextStep, auto_error_upper, next_step
+from labeling.trust.prospects import NextStep, auto_error_upper, level_error_upper, next_step
 from labeling.trust.scope import AutonomyPolicy, ReviewerEvidence, ScopeState, Standard, standard
 from labeling.trust.scope_rows import ScopeCounts, cells_of, read_counts, read_reviewer_evidence
 
@@ -157,8 +158,8 @@ def _certificate(
         reviewers=reviewers,
         measure=measure,
         step=next_step(state, settings, cells, reviewers, now=now, open_audits=counts.open_audits()),
-        upper=auto_error_upper(cells, settings, reviewers) if audited else None,
-        estimate=_estimate(automatic) if audited else None,
+        upper=_upper(state, settings, cells, reviewers, audited),
+        estimate=_estimate(cells if state.level else automatic, state.cut if state.level else None),
         audited=audited,
         audited_wrong=sum(cell.errors for cell in automatic),
         automatic=sum(cell.total for cell in automatic),
@@ -173,9 +174,25 @@ def _certificate(
     )
 
 
-def _estimate(automatic: Sequence[Cell]) -> float | None:
-    value = float(error_curve(automatic).error[min(cell.bucket for cell in automatic)])
-    return value if value == value else None
+def _upper(
+    state: ScopeState,
+    settings: AutonomyPolicy,
+    cells: Sequence[Cell],
+    reviewers: ReviewerEvidence,
+    audited: int,
+) -> float | None:
+    """At a level: from all labels of its traffic; where people rule: from the audits of what they made automatic."""
+    if state.level:
+        return level_error_upper(cells, state.cut, settings, reviewers)
+    return auto_error_upper(cells, settings, reviewers) if audited else None
+
+
+def _estimate(cells: Sequence[Cell], cut: int | None) -> float | None:
+    """The plain estimate beside the bound; none without labels."""
+    if not any(cell.labelled for cell in cells):
+        return None
+    value = float(error_curve(cells).error[min(c.bucket for c in cells) if cut is None else cut])
+    return None if math.isnan(value) else value
 
 
 def _rungs(state: ScopeState, settings: AutonomyPolicy, measure: Standard) -> tuple[Rung, ...]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import numpy as np
+
 from labeling.trust.buckets import LAST_BUCKET
 from labeling.trust.evidence import weighted_bounds
 from labeling.trust.ladder import OPEN_AUDITS_LIMIT, permitted_level
@@ -19,6 +21,7 @@ from labeling.trust.levels import (
     allowed_level,
     labels_needed,
     middle_start,
+    tabulate,
 )
 from labeling.trust.scope import AutonomyPolicy, Mode, ReviewerEvidence, ScopeState, Standard, standard
 
@@ -98,6 +101,23 @@ def auto_error_upper(cells: Sequence[Cell], policy: AutonomyPolicy, reviewers: R
     measure = standard(policy, reviewers)
     audited = [(1.0, cell.labelled, cell.errors) for cell in cells if cell.is_automatic]
     _, upper = weighted_bounds(audited, measure.delta, measure.delta)
+    seen = 1.0 - measure.false_accept_upper
+    return min(1.0, upper / seen) if seen > 0.0 else 1.0
+
+
+def level_error_upper(
+    cells: Sequence[Cell], cut: int, policy: AutonomyPolicy, reviewers: ReviewerEvidence
+) -> float:
+    """The same bound for everything from bucket `cut` up, from audits and reviews alike: what the level's certificate rests on.
+
+    Labels are weighted as in the e-process (rho = least chance of the period / own chance), so at a certified level it lies
+    about or below alpha, and tightens with every audit.
+    """
+    measure = standard(policy, reviewers)
+    table = tabulate(cells).between(cut, LAST_BUCKET)
+    rho = np.where(table.labelled > 0, np.minimum(table.floor(LAST_BUCKET) / table.pi, 1.0), 0.0)
+    weighted = list(zip(rho.tolist(), table.labelled.tolist(), table.errors.tolist(), strict=True))
+    _, upper = weighted_bounds(weighted, measure.delta, measure.delta)
     seen = 1.0 - measure.false_accept_upper
     return min(1.0, upper / seen) if seen > 0.0 else 1.0
 

@@ -12,13 +12,13 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from labeling.errors import InvalidError
+from labeling.pipeline.policies import publish_policy
 from labeling.pipeline.simulation import DAYS, Simulation, simulate_policy
 from labeling.projects.access import Permission
 from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
 from labeling.routing.models import PolicyPeriod, PolicyVersion
 from labeling.routing.queries import get_policy
-from labeling.routing.services import publish_policy
 from labeling.trust.models import SliceKind, SliceValue
 from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.page import is_fragment, page

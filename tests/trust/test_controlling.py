@@ -125,6 +125,8 @@ def test_clean_evidence_is_followed_by_the_next_prediction(scope: Scope) -> None
     assert up.numbers["alpha"] == 0.02
     assert up.numbers["labelled"] == 5000
     assert max(up.numbers["log_e"]) > 3.2
+    (certificate,) = read_certificates(scope.project)
+    assert certificate.upper < 0.02, "what is certified is said to be under the limit"
 
 
 def test_a_look_that_is_repeated_adds_nothing(scope: Scope) -> None:

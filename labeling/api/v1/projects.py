@@ -15,6 +15,7 @@ from labeling.api.pages import PAGE_PARAMETERS, page_of, page_schema
 from labeling.api.v1.fields import JsonField, PlainText
 from labeling.api.v1.inputs import checked
 from labeling.errors import invalid
+from labeling.pipeline.policies import publish_policy
 from labeling.pipeline.projects import change_project, create_project
 from labeling.pipeline.simulation import simulate_policy
 from labeling.projects.access import Permission, get_project, require_admin
@@ -22,7 +23,6 @@ from labeling.projects.models import Project, TaskType
 from labeling.projects.queries import get_guidelines, get_schema_body, list_projects
 from labeling.routing.models import PolicyVersion
 from labeling.routing.queries import get_policy
-from labeling.routing.services import publish_policy
 
 
 class ProjectIn(serializers.Serializer[Any]):

@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import Max
 
 from labeling.alerts.models import AlertKind
-from labeling.alerts.services import close_alert, raise_alert
+from labeling.alerts.services import raise_alert
 from labeling.history.actor import Actor
 from labeling.ingestion.models import ModelVersion
 from labeling.projects.models import Project
@@ -27,8 +27,7 @@ from labeling.routing.services import touch_routing
 from labeling.trust import ladder
 from labeling.trust.buckets import BUCKET_COUNT, bucket_edges
 from labeling.trust.drift import check_drift
-from labeling.trust.holding import autonomy_policy, numbers_of, state_of
-from labeling.trust.levels import Cell
+from labeling.trust.holding import autonomy_policy, last_day_of, numbers_of, state_of
 from labeling.trust.minorities import failing_segments
 from labeling.trust.models import AutonomyEvent, AutonomyScope
 from labeling.trust.scope import AutonomyPolicy, ReviewerEvidence, ScopeState
@@ -39,6 +38,7 @@ from labeling.trust.scope_rows import (
     read_reviewer_evidence,
     read_segments,
 )
+from labeling.trust.telling import tell_changes
 
 __all__ = ["Looker"]
 
@@ -112,12 +112,12 @@ class Looker:
             wanted,
             cells,
             reviewers,
-            last_day=_last_day(scope),
+            last_day=last_day_of(scope),
             now=self.now,
             open_audits=counts.open_audits(),
         )
         self.put_in_force(scope, before, after, reason)
-        self._tell_changes(scope, before, state, after, wanted, reviewers, cells)
+        tell_changes(self, scope, before, state, after, wanted, reviewers, cells)
         scope.state, scope.looked_at = after.as_json(), self.now
         scope.save()
 
@@ -310,61 +310,6 @@ class Looker:
 
     # --- telling ----------------------------------------------------------------------------------------------
 
-    def _tell_changes(
-        self,
-        scope: AutonomyScope,
-        before: ScopeState,
-        state: ScopeState,
-        after: ScopeState,
-        wanted: AutonomyPolicy,
-        reviewers: ReviewerEvidence,
-        cells: Sequence[Cell],
-    ) -> None:
-        def numbers() -> dict[str, Any]:
-            return numbers_of(after, wanted, reviewers, cells)
-
-        if after.certified > state.certified:
-            self.tell(scope, after, "certified", f"Level {after.certified} is certified: {after.certified_share:.0%} of the traffic",
-                      **numbers())  # fmt: skip
-        elif after.certified < state.certified:
-            self.tell(
-                scope,
-                after,
-                "decertified",
-                f"Only level {after.certified} is certified under the new limits",
-                **numbers(),
-            )
-        if after.level > state.level:
-            close_alert(kind=AlertKind.TRUST_ALARM, subject=f"scope:{scope.pk}", now=self.now)
-            self.tell(scope, after, "up", f"Level {state.level} to {after.level}: {after.share:.0%} of the traffic is automatic",
-                      **numbers())  # fmt: skip
-        elif after.level < state.level:
-            self.tell(
-                scope,
-                after,
-                "down",
-                f"Level {state.level} to {after.level}: no more is certified and allowed",
-                **numbers(),
-            )
-        if after.proposed is not None and after.proposed != state.proposed:
-            self.tell(
-                scope,
-                after,
-                "proposed",
-                f"Level {after.proposed} is proposed: a person may accept it",
-                **numbers(),
-            )
-        was, now_warned = _is_warned(before, self.now, scope.looked_at), ladder.warned(after, now=self.now)
-        if was and not now_warned and after.level:
-            close_alert(kind=AlertKind.TRUST_ALARM, subject=f"scope:{scope.pk}", now=self.now)
-        if now_warned != was and after.epoch == before.epoch:
-            self.tell(scope, after, "warned" if now_warned else "calm",
-                      "Warned: audits are raised" if now_warned else "The warning is over",
-                      audit_cusum=after.detector.cusum_mean, review_cusum=after.zone.cusum_mean)  # fmt: skip
-        if after.level and after.audit_rate != before.audit_rate and after.level == before.level:
-            self.tell(scope, after, "audit_rate", f"Audit rate {_percent(before.audit_rate)} to {_percent(after.audit_rate)}",
-                      wanted=after.audit_wanted, rate=after.audit_rate, last_day=sum(_last_day(scope)))  # fmt: skip
-
     def tell(
         self,
         scope: AutonomyScope | None,
@@ -464,23 +409,8 @@ def _same(period: PolicyPeriod, earned: Earned) -> bool:
     )
 
 
-def _last_day(scope: AutonomyScope) -> list[int]:
-    sums = _zeros()
-    for _at, counts in scope.volume:
-        sums = [a + b for a, b in zip(sums, counts, strict=True)]
-    return sums
-
-
 def _zeros() -> list[int]:
     return [0] * BUCKET_COUNT
-
-
-def _is_warned(state: ScopeState, now: datetime, looked_at: datetime | None) -> bool:
-    return ladder.warned(state, now=looked_at or now)
-
-
-def _percent(rate: float | None) -> str:
-    return "none" if rate is None else f"{rate:.2%}"
 
 
 def _guard_name(segment: str | None) -> str:

@@ -12,7 +12,7 @@ from labeling.trust.models import AutonomyScope
 from labeling.trust.prospects import auto_error_upper
 from labeling.trust.scope import AutonomyPolicy, Mode, ReviewerEvidence, ScopeState, standard
 
-__all__ = ["autonomy_policy", "hold_project", "numbers_of", "state_of"]
+__all__ = ["autonomy_policy", "hold_project", "last_day_of", "numbers_of", "state_of"]
 
 _DAY = timedelta(days=1)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -74,3 +74,11 @@ def numbers_of(
         "audit_cusum": state.detector.cusum_mean,
         "audit_rate": state.audit_rate,
     }
+
+
+def last_day_of(scope: AutonomyScope) -> list[int]:
+    """Predictions outside fallback by bucket (58), of the last 24 hours of the server's clock."""
+    sums = [0] * BUCKET_COUNT
+    for _at, counts in scope.volume:
+        sums = [a + b for a, b in zip(sums, counts, strict=True)]
+    return sums

@@ -50,6 +50,16 @@ def get_load(api: Api, slug: str) -> Load:
     return Load(sum(queue["waiting"] for queue in queues), sum(queue["claimed"] for queue in queues))
 
 
+def make_member_key(owner: Api, project: str, name: str, role: str) -> tuple[int, str]:
+    """Make somebody a member, with a key to review with: its id and the key."""
+    owner.post(f"/projects/{project}/members/", {"username": name, "role": role}).expect(200, 201)
+    wanted = {"name": f"replay: {name}", "scopes": ["review"], "project": project, "member": name}
+    made = owner.post("/keys/", wanted).expect(201)
+    if "id" not in made or "key" not in made:
+        raise ReplayError("POST /keys/ did not answer with an id and a key.")
+    return made["id"], str(made["key"])
+
+
 def get_lease_seconds(api: Api, slug: str) -> float:
     """After how long a claim that nobody uses any more comes back."""
     return float(api.get(f"/projects/{slug}/").expect(200)["policy"]["lease_seconds"])

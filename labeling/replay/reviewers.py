@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labeling.replay.answers import Habits, answer_task
-from labeling.replay.client import Answer, Api, Patience, ReplayError, StoppedError
+from labeling.replay.client import Answer, Api, Patience, StoppedError
 from labeling.replay.mapping import Json, Truth
 from labeling.replay.mistakes import seeded
+from labeling.replay.projects import make_member_key
 from labeling.replay.source import item_of
 
 _CLAIM_COUNT = 5
@@ -200,12 +201,6 @@ class Crew:
                 self._keys.pop()
 
     def _key_for(self, name: str) -> str:
-        project = self._work.project
-        member = {"username": name, "role": "reviewer"}
-        self._owner.post(f"/projects/{project}/members/", member).expect(200, 201)
-        wanted = {"name": f"replay: {name}", "scopes": ["review"], "project": project, "member": name}
-        made = self._owner.post("/keys/", wanted).expect(201)
-        if "id" not in made or "key" not in made:
-            raise ReplayError("POST /keys/ did not answer with an id and a key.")
-        self._keys.append(made["id"])
-        return str(made["key"])
+        identifier, key = make_member_key(self._owner, self._work.project, name, "reviewer")
+        self._keys.append(identifier)
+        return key

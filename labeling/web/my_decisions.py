@@ -38,7 +38,7 @@ class MyDecision:
             return ""
         return {
             Barrier.UNDONE: _("undone"),
-            Barrier.PUBLISHED: _("published: a new decision corrects it"),
+            Barrier.PUBLISHED: _("published"),
             Barrier.SUPERSEDED: _("a later decision counts"),
             Barrier.WITH_A_LEAD: _("a lead is looking at it"),
         }[self.barrier]

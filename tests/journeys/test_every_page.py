@@ -35,7 +35,7 @@ ELSEWHERE = {"account:sign-out", "task:detail"}
 DIALOGS = {"?": "Keys", "h": "Your last decisions", "g": "Guidelines of", "v": "Filter"}
 """What opens over the desk, by its key."""
 
-SEEN_BY = {"rita": ("home", "overview", "items"), "vic": ("home", "overview", "trust")}
+SEEN_BY = {"rita": ("home", "overview", "trust"), "vic": ("home", "overview", "items")}
 """Pages that look different for reviewers and viewers."""
 
 NAMELESS = """() => [...document.querySelectorAll("a, button, input, select, textarea, summary, dialog, nav, iframe, img")]

@@ -20,9 +20,15 @@ Choose the digit you read. The images are small scans of single handwritten digi
     item="digit",
     rows_a_day=30,
     chapters=(
-        Chapter(0, "1", {"high": 0.95, "low": 0.6, "audit_rate": 0.3}, "The first ten days"),
-        Chapter(10, "1", {"high": 0.88}, "Lower threshold: blind checks found nothing wrong above it"),
-        Chapter(20, "2", note="Version 2, trained on more digits"),
+        Chapter(0, "1", {"high": 0.95, "low": 0.6, "audit_rate": 0.3}, "The first four days"),
+        Chapter(4, "1", {"high": 0.88}, "Lower threshold: blind checks found nothing wrong above it"),
+        Chapter(8, "2", note="Version 2, trained on more digits"),
+        Chapter(
+            27,
+            "2",
+            {"autonomy": "on", "alpha": 0.05, "assumed_false_accept": 0.05},
+            "Autonomy on: at most 5 % of automatic results wrong; reviewers are taken to let 5 % of wrong ones pass",
+        ),
     ),
 )
 

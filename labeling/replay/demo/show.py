@@ -8,6 +8,7 @@ from pathlib import Path
 
 from labeling.replay.answers import Habits
 from labeling.replay.client import Api, Patience
+from labeling.replay.corrections import Lead, make_lead_key
 from labeling.replay.demo.exhibit import Chapter, Exhibit
 from labeling.replay.demo.pool import Pool, make_pool
 from labeling.replay.demo.story import Story
@@ -20,8 +21,10 @@ from labeling.replay.sender import Sender
 MOST_WAITING = 200
 ENOUGH_WAITING = 40
 PUBLISHED_WITHIN_SECONDS = 60.0
+WEIGHED_WITHIN_SECONDS = 15.0
 _BATCH = 10
 _REVIEWERS = 3
+_MOST_CORRECTED = 8
 _HABITS = Habits(false_accept=0.04, false_correct=0.01)
 _POLL_SECONDS = 0.3
 _PROGRESS_SECONDS = 15.0
@@ -82,12 +85,8 @@ class Show:
         sent = first_missing(self._is_sent)
         if sent > self._exhibit.history_size:
             return None
-        work = Work(
-            self.slug, self._exhibit.task_type, self._exhibit.labels, self._truths(), _HABITS, timed=True
-        )
-        crew = Crew(
-            self._api, lambda key: Api(self._url, key, self._patience), work, self._patience, _REVIEWERS
-        )
+        work = self._work()
+        crew = Crew(self._api, self._connect, work, self._patience, _REVIEWERS)
         rehearsal = Rehearsal(
             self._api,
             self.slug,
@@ -126,11 +125,34 @@ class Show:
                 f"Thirty days of history are being replayed by simulated people: day {chapter.from_day + 1}."
             )
             ensure_policy(self._api, self.slug, chapter.policy, chapter.note)
+            if chapter.policy.get("autonomy", "off") != "off":
+                self._wait_for_controller()
             yield (
                 story.show(number, self._opened_at).row
                 for number in range(max(numbers.start, sent), numbers.stop)
             )
+            if place:
+                self._correct(story, chapters[place - 1])
             self._publish(chapter)
+
+    def _wait_for_controller(self) -> None:
+        """Give it the time to weigh what is known already; what it then allows is its own affair."""
+        for _ in range(int(WEIGHED_WITHIN_SECONDS / _POLL_SECONDS)):
+            if self._api.get(f"/projects/{self.slug}/trust/").expect(200)["autonomy"]["level"]:
+                return
+            self._patience.pause(_POLL_SECONDS)
+
+    def _correct(self, story: Story, chapter: Chapter) -> None:
+        """A lead finds some of what people let pass in a published chapter: the next version says it differently."""
+        identifier, key = make_lead_key(self._api, self.slug)
+        try:
+            with self._connect(key) as lead:
+                wrong = (n for n in story.numbers_of(chapter) if not story.is_right(n))
+                Lead(self._api, lead, self._work()).correct(
+                    map(story.item_id, wrong), at_most=_MOST_CORRECTED
+                )
+        finally:
+            self._api.send("DELETE", f"/keys/{identifier}/").expect(200, 204, 404)
 
     def _publish(self, chapter: Chapter) -> None:
         """Make a version of what the chapter's decisions said, and wait for it: the next must not join it."""
@@ -147,6 +169,14 @@ class Show:
     def _tell(self, notice: str) -> None:
         """Say on the project's pages what is going on."""
         self._api.send("PATCH", f"/projects/{self.slug}/", {"notice": notice}).expect(200)
+
+    def _connect(self, key: str) -> Api:
+        return Api(self._url, key, self._patience)
+
+    def _work(self) -> Work:
+        return Work(
+            self.slug, self._exhibit.task_type, self._exhibit.labels, self._truths(), _HABITS, timed=True
+        )
 
     def _truths(self) -> dict[str, Truth]:
         story = self._get_story()

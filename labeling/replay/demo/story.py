@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
+from labeling.decisions.diffing import core_output, equal
 from labeling.replay.demo.exhibit import HISTORY_DAYS, Case, Chapter, Exhibit
 from labeling.replay.mapping import Json, Truth
 
@@ -42,6 +43,12 @@ class Story:
         following = self.exhibit.chapters[place + 1 : place + 2]
         end = following[0].from_day if following else HISTORY_DAYS
         return range(chapter.from_day * self.exhibit.rows_a_day, end * self.exhibit.rows_a_day)
+
+    def is_right(self, number: int) -> bool:
+        """Whether the model was."""
+        case = self.cases[number % len(self.cases)]
+        said = case.predictions[self.chapter_at(number).model_version]["prediction"]
+        return equal(self.exhibit.task_type, core_output(self.exhibit.task_type, said), case.truth)
 
     def show(self, number: int, opened_at: datetime) -> Shown:
         """The n-th prediction. Those of the history lie in the working hours of the thirty days before `opened_at`;

@@ -16,14 +16,16 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from labeling.datasets.models import Dataset
+from labeling.datasets.models import Dataset, DatasetEntry
 from labeling.datasets.services import publish
 from labeling.ingestion.models import Item
 from labeling.replay.client import Patience, StoppedError
+from labeling.replay.corrections import LEAD, Lead, make_lead_key
 from labeling.replay.demo.exhibit import Chapter, Exhibit
 from labeling.replay.demo.exhibits import EXHIBITS
 from labeling.replay.demo.fair import Fair
 from labeling.replay.demo.show import ENOUGH_WAITING, Show
+from labeling.replay.mapping import Truth
 from tests.journeys.replay.replaying import Server, ledger_is_whole, table_counts
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -127,6 +129,27 @@ def test_a_past_with_simulated_people_and_a_queue_for_real_ones(
         assert again.replay_history() is None
         again.fill_queue()
     assert table_counts() == before
+
+
+def test_a_lead_corrects_what_was_published_wrongly(server: Server, show: Show, folder: Path) -> None:
+    show.open()
+    show.fill()
+    path = f"{PATH}/datasets/main/versions/"
+    (entry,) = DatasetEntry.objects.filter(op="a").order_by("pk")[:1]
+    item = Item.objects.get(pk=entry.item_id).key
+    said = server.call("GET", f"{PATH}/predictions/{item}/").json()["accepted_label"]["output"]["label"]
+    right = next(digit for digit in "123" if digit != said)
+    work = replace(show._work(), truths={item: Truth({"label": right})})
+    _, key = make_lead_key(show._api, "digits")
+    with show._connect(key) as api:
+        assert Lead(show._api, api, work).correct([item], at_most=3) == 1
+        assert Lead(show._api, api, work).correct([item], at_most=3) == 0
+
+    publish(Dataset.objects.get(project__slug="digits").pk)
+    newest = server.call("GET", path).json()["results"][0]
+    assert (newest["added"], newest["changed"]) == (0, 1)
+    decided = server.call("GET", f"{PATH}/predictions/{item}/").json()["decisions"][-1]
+    assert (decided["decided_by"], decided["output"]) == (LEAD, {"label": right})
 
 
 def test_killed_in_the_middle_it_goes_on_where_it_was(server: Server, show: Show, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.utils import timezone
@@ -109,9 +109,16 @@ class Certificate:
 
 
 def read_certificates(
-    project: Project, *, version: ModelVersion | None = None, now: datetime | None = None
+    project: Project,
+    *,
+    version: ModelVersion | None = None,
+    now: datetime | None = None,
+    tests_before: date | None = None,
 ) -> list[Certificate]:
-    """The scopes of a project, the one with most traffic first. Reads counts as of the last look's evidence."""
+    """The scopes of a project, the one with most traffic first. Reads counts as of the last look's evidence.
+
+    With `tests_before`, test items of that day and later are left out (`readers.tests_shown_before`).
+    """
     now = now or timezone.now()
     if not AutonomyScope.objects.filter(project=project).exists():
         return []
@@ -122,7 +129,7 @@ def read_certificates(
     scopes = AutonomyScope.objects.filter(project=project, label_group__in=policy.groups)
     if version is not None:
         scopes = scopes.filter(model_version=version)
-    reviewers = read_reviewer_evidence(project.pk)
+    reviewers = read_reviewer_evidence(project.pk, before=tests_before)
     ordered = sorted(
         scopes.select_related("model_version"), key=lambda scope: (-_volume(scope), -scope.model_version_id, scope.label_group)
     )  # fmt: skip

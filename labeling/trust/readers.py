@@ -10,7 +10,7 @@ from labeling.projects.models import Project
 from labeling.trust.asking import TrustQuery
 from labeling.trust.timegrid import day_of
 
-__all__ = ["narrow"]
+__all__ = ["narrow", "tests_shown_before"]
 
 
 def narrow(query: TrustQuery, *, actor: Actor, project: Project, now: datetime) -> TrustQuery:
@@ -29,6 +29,16 @@ def narrow(query: TrustQuery, *, actor: Actor, project: Project, now: datetime) 
     end = min(_date(query.end, zone) or yesterday, yesterday)
     start = _date(query.start, zone)
     return replace(query, start=start and min(start, end), end=end)
+
+
+def tests_shown_before(actor: Actor, project: Project, now: datetime) -> date | None:
+    """From which day on this person is not told how test items were answered; none for leads.
+
+    For the same reason: a count of them that moves with the answer just given would say what it was about.
+    """
+    if may(actor, project.pk, Permission.LEAD):
+        return None
+    return day_of(now, ZoneInfo(project.time_zone))
 
 
 def _date(moment: date | datetime | None, zone: ZoneInfo) -> date | None:

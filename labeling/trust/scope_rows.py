@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import msgspec
 from django.db import connection
@@ -126,13 +126,14 @@ def cells_of(counts: ScopeCounts) -> list[Cell]:
     return found
 
 
-def read_reviewer_evidence(project_id: int) -> ReviewerEvidence:
-    """Wrong predictions that people let pass: on test items, and where a second label told. Since the project began."""
+def read_reviewer_evidence(project_id: int, *, before: date | None = None) -> ReviewerEvidence:
+    """Wrong predictions that people let pass: on test items (of days before `before`), and where a second label told. Since
+    the project began."""
     with connection.cursor() as cursor:
         cursor.execute(
             "select coalesce(sum(sentinels), 0)::bigint, coalesce(sum(sentinels_missed), 0)::bigint "
-            "from labeling_reviewerday where project_id = %s",
-            [project_id],
+            "from labeling_reviewerday where project_id = %s and (%s::date is null or day < %s::date)",
+            [project_id, before, before],
         )
         sentinels, missed = cursor.fetchone()
         cursor.execute(

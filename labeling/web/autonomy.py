@@ -24,6 +24,7 @@ from labeling.trust.certificates import Certificate, Rung, main_certificate, rea
 from labeling.trust.looking import look_at_project
 from labeling.trust.models import AutonomyEvent
 from labeling.trust.prospects import Needs
+from labeling.trust.readers import tests_shown_before
 from labeling.trust.services import ensure_folded
 from labeling.trust.steering import accept_level, find_version, lower_level, resume_automatic
 from labeling.web.frame import ProjectFrame, project_frame
@@ -115,7 +116,8 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     """The page. `scope` chooses a model version or label group."""
     frame = project_frame(request, slug, Permission.READ_TRUST, tab="autonomy")
     ensure_folded(frame.project.pk)
-    certificates = read_certificates(frame.project)
+    before = tests_shown_before(frame.actor, frame.project, timezone.now())
+    certificates = read_certificates(frame.project, tests_before=before)
     wanted = request.GET.get("scope", "")
     chosen = next((c for c in certificates if str(c.scope.pk) == wanted), None)
     chosen = chosen or main_certificate(certificates)

@@ -21,6 +21,7 @@ from labeling.pipeline.sentinels import add_sentinels, projects_with_sentinels
 from labeling.pipeline.undoing import Barrier, find_barriers
 from labeling.projects.models import Project
 from labeling.review.models import Purpose, ReviewTask, Sentinel
+from labeling.trust.looking import look_at_project
 from labeling.trust.models import COUNTERS, ReviewerDay, TrustDay
 from labeling.trust.services import compare_rollups, fold_deltas
 from tests.world import World, a_row
@@ -184,6 +185,19 @@ def test_undoing_ends_for_it_when_it_ends_for_real_work(world: World, project: P
     decisions = Decision.objects.filter(pk__in=answers).select_related("task", "withdrawal")
     assert set(find_barriers(list(decisions)).values()) == {Barrier.PUBLISHED}
     assert len(decisions) == 30
+
+
+def test_no_count_moves_with_the_answer_for_whoever_gives_it(world: World, project: Project) -> None:
+    """A decision can be undone: a live count of test items would say which ones to think over."""
+    rolf = world.browser("rolf", at=project)
+    for task in world.api("rolf", at=project).claim(30):
+        world.api("rolf", at=project).decide(task, "confirmed").expect(201)
+    fold_deltas()
+    look_at_project(project.pk)
+    path = f"/projects/{project.slug}/trust/"
+    seen = {who: who_sees.get(path).expect(200)["autonomy"]["scopes"][0]["sentinels"]
+            for who, who_sees in (("rolf", rolf), ("lea", world.browser("lea", at=project)))}  # fmt: skip
+    assert seen == {"rolf": 0, "lea": 5}
 
 
 def another(task: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The kill switch and what else people may do about autonomy (contract section 7)."""
 
+from datetime import date
 from typing import Any
 
 from django.urls import path
@@ -167,9 +168,13 @@ class EventsView(APIView):
         return page_of(request, events, ordering="-id", serializer=AutonomyEventOut)
 
 
-def read_autonomy(project: Project, rates: Autonomy, version: str | None) -> dict[str, Any]:
+def read_autonomy(
+    project: Project, rates: Autonomy, version: str | None, *, tests_before: date | None
+) -> dict[str, Any]:
     """The figures of contract section 7: of the busiest scope, and of every scope."""
-    certificates = read_certificates(project, version=find_version(project, version))
+    certificates = read_certificates(
+        project, version=find_version(project, version), tests_before=tests_before
+    )
     main = main_certificate(certificates)
     stopped = Stop.objects.filter(project=project, ended_at=None, model_version=None).exists()
     body: dict[str, Any] = {

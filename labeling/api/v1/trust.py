@@ -19,7 +19,7 @@ from labeling.projects.access import Permission, get_project
 from labeling.trust.asking import BY, read_query
 from labeling.trust.prospects import Needs
 from labeling.trust.queries import Point, TrustReport, get_trust_report
-from labeling.trust.readers import narrow
+from labeling.trust.readers import narrow, tests_shown_before
 from labeling.trust.scope import Mode
 from labeling.trust.services import ensure_folded
 from labeling.trust.timegrid import EVERY
@@ -190,7 +190,8 @@ class TrustView(APIView):
         query = narrow(read_query(request.query_params), actor=actor, project=project, now=timezone.now())
         is_current = ensure_folded(project.pk)
         report = get_trust_report(project, query)
-        autonomy = read_autonomy(project, report.autonomy, query.model_version)
+        before = tests_shown_before(actor, project, timezone.now())
+        autonomy = read_autonomy(project, report.autonomy, query.model_version, tests_before=before)
         return Response(_as_json(report, autonomy, ZoneInfo(project.time_zone), is_current=is_current))
 
 

@@ -24,6 +24,10 @@ def test_who_leads_sees_acknowledges_and_filters(as_: As, alert: int) -> None:
     assert "It is &lt;old&gt;." in page
     assert "It is" not in as_("rita").get("/alerts/").content.decode()
     assert "It is" not in as_("lea").get("/alerts/?kind=stragglers").content.decode()
+    link = "/alerts/?project=letters"
+    assert link in as_("lea").get("/projects/letters/").content.decode()
+    assert link not in as_("rita").get("/projects/letters/").content.decode()
+    assert "It is &lt;old&gt;." in as_("lea").get(link).content.decode()
     assert as_("lea").get("/alerts/?kind=doom").status_code == 422
     assert as_("rita").post(f"/alerts/{alert}/acknowledge/").status_code == 403
     assert as_("nora").post(f"/alerts/{alert}/acknowledge/").status_code == 404

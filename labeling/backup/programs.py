@@ -1,6 +1,5 @@
 """PostgreSQL's own programs, in the version of the embedded server: they know every kind of table, sequence and trigger."""
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -121,9 +120,8 @@ def _require_success(program: str, code: int, said: bytes) -> None:
 def _environment() -> Mapping[str, str]:
     url = settings.ENV.database_url or settings.HOME.recorded_services().database_url
     given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {
-        **kept,
+        "LC_ALL": "C",
         "PGAPPNAME": "reviewapp-command",
         **{_VARIABLES[name]: value for name, value in given.items() if name in _VARIABLES},
     }

@@ -367,10 +367,8 @@ def test_members(otto: Api, world: World) -> None:
         "rolf": "reviewer",
         "vic": "viewer",
     }
-    assert otto.post(otto.below("members/"), {"username": "nora", "role": "lead"}).expect(201) == {
-        "username": "nora",
-        "role": "lead",
-    }
+    added = otto.post(otto.below("members/"), {"username": "nora", "role": "lead"}).expect(201)
+    assert added == {"username": "nora", "name": "", "role": "lead", "active": True}
     otto.post(otto.below("members/"), {"username": "rita", "role": "viewer"}).expect(201)
     otto.delete(otto.below("members/vic/")).expect(204)
     assert members() == {"otto": "owner", "lea": "lead", "rita": "viewer", "rolf": "reviewer", "nora": "lead"}

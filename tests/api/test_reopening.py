@@ -13,7 +13,7 @@ from labeling.datasets.models import Dataset, DatasetVersion
 from labeling.datasets.services import publish
 from labeling.history.models import HistoryEvent
 from labeling.ledger.checks import check_ledger
-from labeling.review.models import ReviewTask, TaskState
+from labeling.review.models import Purpose, ReviewTask, TaskState
 from labeling.review.services import release_expired
 from labeling.trust.services import fold_deltas
 from tests.world import QUIET, Api, Reply, World, a_row, in_threads
@@ -118,7 +118,7 @@ def test_an_undone_correction_lets_the_earlier_decision_count_again(
 
 @pytest.mark.parametrize("first", ["labelled", "rejected"])
 def test_a_blind_check_is_corrected_and_that_undone(world: World, first: str) -> None:
-    """A blind check without an answer had left the automatic outcome alone: that is what comes back."""
+    """A check that differs settles nothing alone: it waits for a second person, and no longer when it is taken back."""
     project = world.make_project("audited", policy={**QUIET, "audit_rate": 1})
     otto, rita = world.api("otto", at=project), world.api("rita", at=project)
     otto.predict(a_row(id="x", confidence=0.99)).expect(201)
@@ -127,9 +127,12 @@ def test_a_blind_check_is_corrected_and_that_undone(world: World, first: str) ->
 
     made = rita.decide(reopen(rita, task["task"]).expect(200), "labelled", {"label": "c"}).expect(201)
     assert_ledger_is_green()
+    adjudications = ReviewTask.objects.filter(purpose=Purpose.ADJUDICATION)
+    assert [task.state for task in adjudications] == [TaskState.WAITING]
     rita.undo(made["decision"]).expect(200)
 
-    assert [entry["output"]["label"] for entry in otto.outcomes()] == ["a", "c", "a"]
+    assert [task.state for task in adjudications.all()] == [TaskState.CANCELLED]
+    assert [entry["output"]["label"] for entry in otto.outcomes()] == ["a"]
     assert_ledger_is_green()
 
 

@@ -32,13 +32,13 @@ def test_labels(page: Page, live_world: World) -> None:
     expect(page.get_by_text("Type to filter")).to_have_count(0)
     page.get_by_role("button", name="Save this answer").click()
     expect(desk).to_have_attribute("data-item", "l-2")
-    expect(page.get_by_role("status")).to_contain_text("l-1 confirmed")
+    expect(page.locator("#toasts")).to_contain_text("l-1 confirmed")
     page.get_by_role("radio", name="b").check(force=True)
     page.keyboard.press("Enter")  # a form's first submit button is "save"
     expect(desk).to_have_attribute("data-item", "l-3")
     page.get_by_role("button", name="Skip").click()
     expect(desk).to_have_attribute("data-item", "l-4")
-    page.get_by_text("Note", exact=True).click()
+    page.locator("summary", has_text="Note").click()
     page.get_by_role("textbox", name="Note").fill("smudged")
     page.get_by_role("button", name="None fits").click()
     expect(desk).to_have_attribute("data-item", "l-5")
@@ -54,7 +54,7 @@ def test_labels(page: Page, live_world: World) -> None:
     page.reload()
     expect(desk).to_have_attribute("data-item", "l-5")
     page.get_by_role("link", name="Guidelines").click()
-    expect(page.locator("h2")).to_contain_text("Guidelines of Letters")
+    expect(page.locator("h1")).to_contain_text("Guidelines of Letters")
 
 
 def test_a_text_and_a_refused_form(page: Page, live_world: World) -> None:
@@ -80,7 +80,7 @@ def test_a_text_and_a_refused_form(page: Page, live_world: World) -> None:
     page.goto("/projects/counts/review/")
     page.get_by_label("n", exact=True).fill("many")
     page.get_by_role("button", name="Save this answer").click()
-    expect(page.get_by_role("status")).to_contain_text("number")
+    expect(page.locator("#toasts")).to_contain_text("number")
     expect(page.get_by_label("n", exact=True)).to_have_value("many")
     page.get_by_label("n", exact=True).fill("2")
     page.get_by_role("button", name="Save this answer").click()

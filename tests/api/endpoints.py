@@ -123,7 +123,7 @@ ENDPOINTS = [
     Endpoint("GET", f"{_PROJECT}trust/", READ_TRUST),
     Endpoint("POST", f"{_PROJECT}autonomy/stop/", LEAD, {"reason": "wrong labels"}),
     Endpoint("POST", f"{_PROJECT}autonomy/resume/", LEAD, {"reason": "mended"}),
-    Endpoint("POST", f"{_PROJECT}autonomy/lower/", LEAD, {"level": 0}),
+    Endpoint("POST", f"{_PROJECT}autonomy/lower/", LEAD, {"level": 0, "reason": "fewer checks"}),
     Endpoint("POST", f"{_PROJECT}autonomy/accept/", LEAD, {"level": 0, "reason": "agreed"}),
     Endpoint("GET", f"{_PROJECT}autonomy/events/", READ_TRUST),
     Endpoint("POST", f"{_PROJECT}tasks/claim/", REVIEW, {"count": 1}),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
+from django.utils import timezone
 
 from labeling.decisions.outcomes import number_all_outcomes
 from labeling.history.actor import Actor
@@ -16,15 +17,22 @@ from labeling.ingestion.decoding import decode_array
 from labeling.ingestion.partitions import ensure_partitions
 from labeling.pipeline.accepting import accept_predictions
 from labeling.pipeline.deciding import decide, undo_decision
+from labeling.pipeline.overflowing import keep_within_limits
 from labeling.pipeline.placing import Accepted, Door
 from labeling.pipeline.projects import create_project
 from labeling.projects.models import Membership, Project, Role
 from labeling.review.models import ReviewQueue
 from labeling.review.services import Claim, claim_next
 from labeling.routing.queries import load_rules
+from labeling.routing.services import publish_policy
 from labeling.trust.services import fold_deltas
 
 POLICY = {"audit_rate": 0.5, "sentinel_rate": 0, "high": 0.9, "low": 0.5}
+OVERFLOWING = {
+    **POLICY,
+    "fallback": {"mode": "constant", "output": {"label": "c"}},
+    "overflow": {"mode": "fallback", "after_seconds": 60},
+}
 
 
 @dataclass
@@ -88,7 +96,8 @@ def empty_world(db: None) -> LedgerWorld:
 
 @pytest.fixture
 def world(empty_world: LedgerWorld) -> LedgerWorld:
-    """Everything once: routes, audits, verdicts, an escalation, an undo, a further and a settled prediction, open tasks."""
+    """Everything once: routes, audits, verdicts, an escalation, an undo, a further and a settled prediction,
+    a review that the fallback answers, open tasks."""
     world = empty_world
     world.accept(*[{"id": f"auto-{n}", "confidence": 0.95} for n in range(12)])
     world.accept(*[{"id": f"review-{n}"} for n in range(8)])
@@ -104,6 +113,9 @@ def world(empty_world: LedgerWorld) -> LedgerWorld:
     world.decide(escalated, "corrected", by=world.otto)
     world.accept({"id": "review-0", "model_version": "2"}, {"id": "review-7", "model_version": "2"})
     world.accept({"id": "auto-0", "model_version": "2", "confidence": 0.99})
+    publish_policy(project=world.project, body=OVERFLOWING, by=world.otto)
+    world.accept({"id": "overdue"})
+    assert keep_within_limits(timezone.now() + timedelta(hours=1)) == 1
     number_all_outcomes()
     fold_deltas()
     return world

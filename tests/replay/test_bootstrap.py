@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import authenticate, get_user_model
 from django.core.management import CommandError, call_command
+from django.http import HttpRequest
 from django.utils import timezone
 
 from labeling.projects.models import ApiKey, Scope
@@ -49,7 +50,7 @@ def test_the_first_start_makes_an_administrator_and_a_key_that_may_do_everything
     assert set(json.loads(path.read_text())) == {"url", "username", "password", "api_key"}
     assert made.url == "http://127.0.0.1:8123"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    user = authenticate(username=made.username, password=made.password)
+    user = authenticate(HttpRequest(), username=made.username, password=made.password)
     assert user is not None
     assert user.is_superuser
     key = the_key(made)
@@ -85,7 +86,7 @@ def test_a_lost_file_gets_a_new_password_and_key(path: Path) -> None:
     after = read_credentials(path)
     assert after.username == before.username
     assert after.password != before.password
-    assert authenticate(username=after.username, password=after.password) is not None
+    assert authenticate(HttpRequest(), username=after.username, password=after.password) is not None
 
 
 def test_a_damaged_file_is_written_anew(path: Path) -> None:
@@ -107,7 +108,7 @@ def test_a_person_who_is_gone_comes_back_with_the_same_password(path: Path) -> N
 
     after = read_credentials(path)
     assert after.password == before.password
-    assert authenticate(username=after.username, password=after.password) is not None
+    assert authenticate(HttpRequest(), username=after.username, password=after.password) is not None
     assert the_key(after).member.get_username() == after.username
 
 
@@ -135,7 +136,7 @@ def test_a_revoked_key_is_replaced_and_the_password_is_left_alone(path: Path) ->
     after = read_credentials(path)
     assert after.api_key != before.api_key
     assert the_key(after).revoked_at is None
-    assert authenticate(username=after.username, password="chosen by the person") is not None
+    assert authenticate(HttpRequest(), username=after.username, password="chosen by the person") is not None
 
 
 def test_somebody_who_was_shut_out_on_purpose_stays_out(path: Path) -> None:
@@ -154,7 +155,7 @@ def test_the_administrators_of_a_shared_database_are_not_touched(path: Path, set
     assert "has an administrator already" in bootstrap()
 
     assert not path.exists()
-    assert authenticate(username="admin", password="theirs") is not None
+    assert authenticate(HttpRequest(), username="admin", password="theirs") is not None
 
 
 def test_the_file_is_never_there_in_part(tmp_path: Path) -> None:

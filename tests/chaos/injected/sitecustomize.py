@@ -56,7 +56,7 @@ def change_claims(services):
             return checked(task_id=task_id, token=token, by=by)
         task = services.get_task_of_any_queue(by, task_id, for_update=True)
         if task.state != services.TaskState.CLAIMED:
-            raise services._claim_lost(task)
+            raise services.claim_lost(task, token)
         return task
 
     services.lock_claimed_task = lock_claimed_task

@@ -193,7 +193,7 @@ def test_claims_use_the_index_of_a_table_that_was_empty_when_analysed(live_world
 
 
 @pytest.mark.slow
-def test_probes_use_the_index_of_a_large_ledger_without_statistics(world):
+def test_probes_use_an_index_of_a_large_ledger_without_statistics_and_the_right_one_with_them(world):
     """Gotcha 2: a planner without statistics once scanned the whole ledger for each publication."""
     due = {"now": timezone.now(), "lock": 1, "levels": 4}
     due |= dict.fromkeys(("stalled", "pause", "longest"), timedelta())
@@ -216,5 +216,7 @@ def test_probes_use_the_index_of_a_large_ledger_without_statistics(world):
             plan = "\n".join(row[0] for row in cursor.fetchall())
             for table in ("datasetentry", "decision", "item", "prediction"):
                 assert f"Seq Scan on labeling_{table}" not in plan, plan
-            if statement == batches._READ_OFFERS:
-                assert "ledger_head" in plan
+        # Which of its indexes depends on what autovacuum has seen of these rows; with statistics it is the right one.
+        cursor.execute("analyze labeling_datasetentry, labeling_waitingdecision, labeling_decision")
+        cursor.execute(f"explain {batches._READ_OFFERS}", [publication.pk])
+        assert "ledger_head" in "\n".join(row[0] for row in cursor.fetchall())

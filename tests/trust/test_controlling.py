@@ -341,7 +341,7 @@ def test_changed_confidences_raise_audits_and_nothing_else(scope: Scope) -> None
 def test_audits_that_nobody_answers_are_errors_after_seven_days(scope: Scope) -> None:
     climbed(scope)
     api = scope.world.api("otto", at=scope.project)
-    api.predict([a_row(confidence=0.9999, model_version="1") for _ in range(100)]).expect(200)
+    api.predict([a_row(confidence=0.9999, model_version="1") for _ in range(500)]).expect(200)
     due = ReviewTask.objects.filter(purpose="audit").count()
     assert due >= 3
     scope.now = timezone.now()

@@ -44,10 +44,8 @@ def run_load(
     connections: int,
     seconds: float,
     rate: float | None = None,
-    most: int | None = None,
-    first: int = 0,
 ) -> Samples:
-    """Offer requests number `first`, `first + 1`, ... for `seconds` (at most `most` of them) from another process.
+    """Offer requests for `seconds` from another process, or until no connection has anything left to send.
 
     With `rate` they are due at fixed moments whether or not earlier ones were answered (open loop), and a late start counts
     as waiting; without, each connection sends its next request when it has an answer.
@@ -55,7 +53,7 @@ def run_load(
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(
-        target=_run, args=(sender, make_step, list(arguments), connections, seconds, rate, most, first)
+        target=_run, args=(sender, make_step, list(arguments), connections, seconds, rate)
     )
     process.start()
     sender.close()
@@ -75,8 +73,6 @@ def _run(
     connections: int,
     seconds: float,
     rate: float | None,
-    most: int | None,
-    first: int,
 ) -> None:
     lock = threading.Lock()
     taken = 0
@@ -107,12 +103,12 @@ def _run(
         while True:
             number = next_number()
             due = began + number / rate if rate else time.perf_counter()
-            if due >= began + seconds or (most is not None and number >= most):
+            if due >= began + seconds:
                 break
             if rate and (pause := due - time.perf_counter()) > 0:
                 time.sleep(pause)
             try:
-                good = step(first + number)
+                good = step(number)
             except OSError:
                 good = False
             if good is None:

@@ -43,7 +43,6 @@ class Place:
         self.floor_port = floor_port
         self.credentials: Credentials = read_credentials(instance.home.credentials)
         self.database_url = instance.home.own_services.database_url
-        self._wire = Wire(self.port)
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection of the harness's own, committing each statement."""
@@ -54,7 +53,11 @@ class Place:
 
     def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
         """One API call; its answer. RuntimeError with the problem when it is refused."""
-        status, answer = self._wire.ask(request(method, f"/api/v1{path}", body, headers=self.headers(key)))
+        wire = Wire(
+            self.port
+        )  # one that was kept open while a measurement ran may have been closed by the server
+        status, answer = wire.ask(request(method, f"/api/v1{path}", body, headers=self.headers(key)))
+        wire.close()
         if status >= 400:
             raise RuntimeError(f"{method} {path}: {status} {answer[:500]!r}")
         return json.loads(answer) if answer else None

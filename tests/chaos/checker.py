@@ -46,7 +46,7 @@ def check(lines: Sequence[Line], facts: Facts, clock: Sequence[tuple[float, floa
     _check_dataset(facts, found)
     _check_feed(by_op["read"], facts, found)
     _check_outcomes(by_op["predict"], facts, found)
-    _check_holders(by_op, clock, found)
+    found.held_twice += find_shared_holds(lines, clock)
     found.other += [f"{line['who']}: {line['request']} -> {line['status']}" for line in by_op["failure"]]
     found.other += facts.complaints
     if facts.open_tasks:
@@ -205,9 +205,12 @@ class _Hold:
     given_up: float = float("inf")
 
 
-def _check_holders(
-    by_op: dict[str, list[Line]], clock: Sequence[tuple[float, float]], found: Findings
-) -> None:
+def find_shared_holds(lines: Iterable[Line], clock: Sequence[tuple[float, float]]) -> list[str]:
+    """What shows that two people had one task at once. Needs the histories alone, so it may be asked while a run goes on."""
+    found: list[str] = []
+    by_op: dict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        by_op[line["op"]].append(line)
     holds = _holds(by_op)
     by_task: dict[int, list[_Hold]] = defaultdict(list)
     for hold in holds.values():
@@ -221,16 +224,17 @@ def _check_holders(
                 and second.since < first.given_up
                 and second.since + _most_ahead(clock, second.asked, second.since) < first.expires
             ):
-                found.held_twice.append(f"task {task} was given to {second.who} while {first.who} held it")
+                found.append(f"task {task} was given to {second.who} while {first.who} held it")
     for line in (*by_op["decide"], *by_op["heartbeat"], *by_op["release"], *by_op["skip"]):
         hold = holds.get(line["token"])
         if hold is None or line["status"] not in (200, 201, 204):
             continue
         for later in by_task[hold.task]:
             if hold.since < later.asked and later.since < line["sent"] and later is not hold:
-                found.held_twice.append(
+                found.append(
                     f"task {hold.task}: {line['op']} by {line['who']} was accepted after {later.who} had been given it"
                 )
+    return found
 
 
 def _holds(by_op: dict[str, list[Line]]) -> dict[str, _Hold]:

@@ -17,7 +17,7 @@ class Control:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._said: dict[str, Any] = {"phase": LOAD, "clock": 0, "late": 0.1, "broken": []}
+        self._said: dict[str, Any] = {"phase": LOAD, "clock": 0, "late": 0.1, "late_s": 0.4, "broken": []}
 
     @property
     def environment(self) -> dict[str, str]:

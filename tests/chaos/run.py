@@ -160,7 +160,7 @@ def load_on(
         if not again:
             _make_project(http, slug)
         keys = _make_keys(http, slug)
-        control.say(phase="load", clock=0, broken=[])
+        control.say(phase="load", clock=0, broken=[], late=0.1, late_s=0.4)
         groups = (
             [("post", f"poster{n}-{seed}", credentials.api_key) for n in range(1, POSTERS + 1)],
             [("review", who, key) for who, key in keys.items()],

@@ -88,7 +88,7 @@ def change_datasets(services):
     def offer_decision(**named):
         offer(**named)
         if random.random() < control().get("late", 0):
-            time.sleep(random.uniform(0.05, 0.4))
+            time.sleep(random.uniform(0.05, control().get("late_s", 0.4)))
 
     services.offer_decision = offer_decision
     services.publish_due = lambda *given, **named: [] if is_broken("sweep") else due(*given, **named)

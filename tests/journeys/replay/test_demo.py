@@ -57,7 +57,6 @@ with Fair([exhibit], sys.argv[1], sys.argv[2], Patience(20), print, Path(sys.arg
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the cases are kept; made by the first test that needs them."""
-    pytest.importorskip("sklearn")
     return tmp_path_factory.mktemp("demo")
 
 

@@ -11,13 +11,24 @@ INJECTED = Path(__file__).parent / "injected"
 
 LOAD, DRAIN, STOP = "load", "drain", "stop"
 
+# clock: seconds that the leases' clock is ahead. late: share of decisions that commit late, by up to late_s seconds.
+# hesitate: share of tasks that a reviewer holds for some seconds before he decides.
+AS_USUAL: Mapping[str, Any] = {
+    "phase": LOAD,
+    "clock": 0,
+    "late": 0.1,
+    "late_s": 0.4,
+    "hesitate": 0.06,
+    "broken": [],
+}
+
 
 class Control:
     """One small file, replaced whole at each change."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._said: dict[str, Any] = {"phase": LOAD, "clock": 0, "late": 0.1, "late_s": 0.4, "broken": []}
+        self._said: dict[str, Any] = dict(AS_USUAL)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -41,6 +41,10 @@ class Client:
         return str(read_control(self.control)["phase"])
 
     @property
+    def hesitates(self) -> bool:
+        return self.dice.random() < read_control(self.control)["hesitate"]
+
+    @property
     def path(self) -> str:
         return f"/projects/{self.project}"
 
@@ -116,14 +120,14 @@ def review(client: Client) -> None:
 
 def _work_on(client: Client, task: dict[str, Any], *, hurry: bool) -> None:
     choice = client.dice.random()
-    if choice < 0.06 and not hurry:
+    if client.hesitates and not hurry:
         time.sleep(client.dice.uniform(1.0, 6.0))  # somebody else may have it by then
-    elif choice < 0.12:
+    elif choice < 0.06:
         _ask(client, "heartbeat", task)
-    elif choice < 0.16 and not hurry:
+    elif choice < 0.10 and not hurry:
         _ask(client, "release", task)
         return
-    elif choice < 0.19 and not hurry:
+    elif choice < 0.13 and not hurry:
         _ask(client, "skip", task)
         return
     time.sleep(client.dice.uniform(0.0, 0.1))

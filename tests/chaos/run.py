@@ -21,7 +21,7 @@ import httpx
 
 from labeling.replay.credentials import read_credentials
 from tests.chaos.checker import check
-from tests.chaos.control import DRAIN, INJECTED, STOP, Control
+from tests.chaos.control import AS_USUAL, DRAIN, INJECTED, STOP, Control
 from tests.chaos.facts import read_facts
 from tests.chaos.faults import Target, strike
 from tests.chaos.histories import Histories
@@ -160,7 +160,7 @@ def load_on(
         if not again:
             _make_project(http, slug)
         keys = _make_keys(http, slug)
-        control.say(phase="load", clock=0, broken=[], late=0.1, late_s=0.4)
+        control.say(**AS_USUAL)
         groups = (
             [("post", f"poster{n}-{seed}", credentials.api_key) for n in range(1, POSTERS + 1)],
             [("review", who, key) for who, key in keys.items()],

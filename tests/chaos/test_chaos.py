@@ -50,7 +50,7 @@ def place() -> Iterator[Place]:
 def test_without_the_check_of_tokens_it_fails(place: Place) -> None:
     """Leases run out all the time; whoever is late decides what somebody else has got meanwhile."""
     with load_on(*place, slug="tokens", seed=SEED) as load:
-        load.control.say(broken=["token"])
+        load.control.say(broken=["token"], hesitate=0.5)
         wait_until_recovered(load.histories, time.time())
         for _time in range(MOST_STRIKES):
             load.strike("lease clock jumps")

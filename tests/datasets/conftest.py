@@ -48,13 +48,22 @@ def live_world(transactional_db, storage_root):
 
 
 @pytest.fixture(scope="session")
-def publishing_program(django_db_setup, django_db_blocker):
-    """One program for all tests; it forks for each publication."""
+def database_url(django_db_setup, django_db_blocker):
+    """The tests' database, for other programs."""
     with django_db_blocker.unblock():
         at = connection.settings_dict
     url = f"postgresql://{quote(at['USER'])}:{quote(at['PASSWORD'])}@/{quote(at['NAME'])}?host={quote(at['HOST'], safe='')}"
-    url += f"&port={at['PORT']}" if at["PORT"] else ""
-    environment = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "reviewapp.settings"}
+    return url + (f"&port={at['PORT']}" if at["PORT"] else "")
+
+
+@pytest.fixture(scope="session")
+def publishing_program(database_url):
+    """One program for all tests; it forks for each publication."""
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "DJANGO_SETTINGS_MODULE": "reviewapp.settings",
+    }
     started = Publishers({**environment, "PYTHONPATH": os.pathsep.join(sys.path)})
     yield started
     started.close()

@@ -3,7 +3,7 @@
 import zoneinfo
 from datetime import date, datetime, time, timedelta
 
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 
 
 def beginning_of(name: str, text: str, zone: str) -> datetime:
@@ -22,5 +22,5 @@ def _midnight(name: str, text: str, zone: str, days: int) -> datetime:
         if not 2025 <= day.year < 3000:  # ids begin in 2025
             raise ValueError
     except ValueError as error:
-        raise invalid(f"/{name}", "invalid", f"{name} is a day such as 2026-11-20") from error
+        raise invalid(f"/{name}", "invalid", say("{name} is a day such as 2026-11-20", name=name)) from error
     return datetime.combine(day + timedelta(days=days), time(), zoneinfo.ZoneInfo(zone))

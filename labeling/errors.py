@@ -1,8 +1,41 @@
-"""The tree of domain errors. Stages raise them; `labeling.api.problems` and `labeling.web` turn them into HTTP."""
+"""The tree of domain errors. Stages raise them; `labeling.api.problems` and `labeling.web` turn them into HTTP.
 
-from collections.abc import Sequence
+What an error says is a `Sentence`: English as it stands, for API answers, logs and commands, and made of parts that a page
+can put into the reader's language (`labeling.web.wording`).
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+
+class Sentence(str):
+    """An English sentence that remembers its template and the values in it. Made by `say` and `quote`."""
+
+    __slots__ = ("template", "values")
+    template: str
+    values: Mapping[str, object]
+
+    def __new__(cls, template: str, values: Mapping[str, object]) -> "Sentence":
+        sentence = super().__new__(cls, template.format(**values))
+        sentence.template, sentence.values = template, values
+        return sentence
+
+    def __reduce__(self) -> tuple[type["Sentence"], tuple[str, Mapping[str, object]]]:
+        return Sentence, (self.template, self.values)
+
+
+def say(template: str, /, **values: object) -> Sentence:
+    """A sentence with named places, as in `say("there is no label {name!r}", name=name)`.
+
+    The template is a literal, because `manage.py makemessages` collects it. A value may be a sentence itself.
+    """
+    return Sentence(template, values)
+
+
+def quote(text: str) -> Sentence:
+    """What somebody else says (Django, PostgreSQL, the operating system), passed on as it is."""
+    return Sentence("{text}", {"text": text})
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +44,7 @@ class FieldError:
 
     pointer: str
     code: str
-    detail: str
+    detail: Sentence
 
 
 @dataclass
@@ -19,7 +52,7 @@ class LabelingError(Exception):
     """Something the caller can understand: a stable code, one sentence, and where it applies."""
 
     code: str
-    detail: str
+    detail: Sentence
     errors: Sequence[FieldError] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -51,6 +84,6 @@ class UnavailableError(LabelingError):
     """Something the product needs (database, storage) cannot be reached or refuses; nothing is lost (HTTP 503)."""
 
 
-def invalid(pointer: str, code: str, detail: str) -> InvalidError:
+def invalid(pointer: str, code: str, detail: Sentence) -> InvalidError:
     """An InvalidError about exactly one field."""
     return InvalidError("invalid", detail, [FieldError(pointer, code, detail)])

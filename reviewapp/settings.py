@@ -65,7 +65,7 @@ MIDDLEWARE = [
     "labeling.web.compression.PageCompression",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    "labeling.web.language.PageLanguage",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -110,6 +110,9 @@ SESSION_COOKIE_AGE = 14 * 24 * 3600
 # --- Language, time, numbers -----------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
+# Those with a catalogue in locale/: Django's own texts alone would make pages of two languages. See docs/translating.md.
+LANGUAGES = [("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True

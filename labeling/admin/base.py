@@ -14,6 +14,7 @@ from django.utils.functional import cached_property
 
 from labeling.errors import LabelingError
 from labeling.history.actor import Actor
+from labeling.web.wording import in_language
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -115,7 +116,9 @@ def check_form(check: Callable[[], Any], field: str) -> None:
     try:
         check()
     except LabelingError as error:
-        raise ValidationError({field: [part.detail for part in error.errors] or [error.detail]}) from error
+        raise ValidationError(
+            {field: [in_language(part.detail) for part in error.errors] or [in_language(error.detail)]}
+        ) from error
 
 
 def text_area(rows: int = 18) -> forms.Textarea:
@@ -132,5 +135,5 @@ def _said(request: HttpRequest, view: Callable[[], HttpResponseBase]) -> HttpRes
     try:
         return view()
     except LabelingError as error:
-        messages.error(request, error.detail)
+        messages.error(request, in_language(error.detail))
         return HttpResponseRedirect(request.get_full_path())

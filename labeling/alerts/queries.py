@@ -3,7 +3,7 @@
 from django.db.models import Q, QuerySet
 
 from labeling.alerts.models import Alert, AlertKind, AlertRecipient
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 from labeling.history.actor import Actor
 from labeling.projects.queries import list_led_projects
 
@@ -15,11 +15,13 @@ def list_alerts(
 ) -> QuerySet[Alert]:
     """Alerts of the projects this person leads; administrators also see those of the instance. InvalidError for wrong filters."""
     if state not in STATES:
-        raise invalid("/state", "invalid", f"state is one of {', '.join(STATES)}")
+        raise invalid("/state", "invalid", say("state is one of {choices}", choices=", ".join(STATES)))
     if kind and kind not in AlertKind.values:
-        raise invalid("/kind", "invalid", f"kind is one of {', '.join(AlertKind.values)}")
+        raise invalid(
+            "/kind", "invalid", say("kind is one of {choices}", choices=", ".join(AlertKind.values))
+        )
     if "\x00" in project:
-        raise invalid("/project", "invalid", "a project is named by its slug")
+        raise invalid("/project", "invalid", say("a project is named by its slug"))
     visible = Q(project__in=list_led_projects(by))
     if by.is_admin and by.project_id is None and by.may("manage"):
         visible |= Q(project=None)

@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from labeling.alerts.models import Alert, AlertDelivery, AlertKind, AlertRecipient, Channel, DeliveryState
-from labeling.errors import ConflictError, NotFoundError, invalid
+from labeling.errors import ConflictError, NotFoundError, invalid, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.projects.access import Permission, require, require_admin
@@ -94,7 +94,7 @@ def get_alert(by: Actor, alert_id: int) -> Alert:
     locked = Alert.objects.select_for_update(of=("self",)).select_related("acknowledged_by", "project")
     alert = locked.filter(pk=alert_id).first() if 0 <= alert_id < 2**63 else None
     if alert is None or (alert.project_id is None and not by.is_admin):
-        raise NotFoundError("not_found", "There is no such alert.")
+        raise NotFoundError("not_found", say("There is no such alert."))
     if alert.project_id is None:
         require_admin(by)
     else:
@@ -112,7 +112,7 @@ def add_recipient(
     _check_address(channel, address)
     wrong = sorted(set(kinds) - set(AlertKind.values))
     if wrong:
-        raise invalid("/kinds", "invalid", f"there is no alert {wrong[0]!r}")
+        raise invalid("/kinds", "invalid", say("there is no alert {wrong!r}", wrong=wrong[0]))
     secret = ""
     if channel == Channel.WEBHOOK:
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
@@ -127,7 +127,7 @@ def add_recipient(
                 created_by_id=by.user_id,
             )
     except IntegrityError as error:
-        raise ConflictError("exists", "This recipient is told already.") from error
+        raise ConflictError("exists", say("This recipient is told already.")) from error
     record_event(
         action="alert_recipient.added",
         subject=f"alert_recipient:{recipient.pk}",
@@ -145,7 +145,7 @@ def remove_recipient(*, recipient_id: int, by: Actor) -> None:
     require_admin(by)
     recipient = AlertRecipient.objects.filter(pk=recipient_id, removed_at=None).first()
     if recipient is None:
-        raise NotFoundError("not_found", "There is no such recipient.")
+        raise NotFoundError("not_found", say("There is no such recipient."))
     recipient.removed_at = timezone.now()
     recipient.save(update_fields=["removed_at"])
     recipient.deliveries.filter(state=DeliveryState.WAITING).update(
@@ -188,14 +188,14 @@ def _check_address(channel: str, address: str) -> None:
         try:
             validate_email(address)
         except ValidationError as error:
-            raise invalid("/address", "invalid", "this is not an e-mail address") from error
+            raise invalid("/address", "invalid", say("this is not an e-mail address")) from error
         return
     if channel != Channel.WEBHOOK:
-        raise invalid("/channel", "invalid", "a channel is email or webhook")
+        raise invalid("/channel", "invalid", say("a channel is email or webhook"))
     try:
         parts = urlsplit(address)
         fits = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         fits = False
     if not fits or len(address) > 500 or not address.isascii() or " " in address or parts.username:
-        raise invalid("/address", "invalid", "a webhook is an https URL without user name and password")
+        raise invalid("/address", "invalid", say("a webhook is an https URL without user name and password"))

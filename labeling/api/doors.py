@@ -11,7 +11,7 @@ from typing import TypeVar
 from rest_framework.exceptions import AuthenticationFailed
 
 from labeling.api.authentication import actor_of_key, find_key
-from labeling.errors import BusyError
+from labeling.errors import BusyError, say
 from labeling.history.actor import Actor
 from labeling.pipeline.placing import Door, StaleRulesError
 from labeling.projects.access import Permission, get_project
@@ -53,7 +53,7 @@ class Doorway:
             except StaleRulesError:
                 door = self._open_fresh()
         raise BusyError(
-            "rules_changing", "The rules of this project are being changed right now; send it again."
+            "rules_changing", say("The rules of this project are being changed right now; send it again.")
         )
 
     def _open_fresh(self) -> Door:

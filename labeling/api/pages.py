@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 
 DEFAULT_SIZE = 50
 MOST = 500
@@ -53,7 +53,7 @@ def page_size(request: Request) -> int:
     """How many rows are wanted, from `limit`."""
     text = request.query_params.get("limit", str(DEFAULT_SIZE))
     if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= MOST:
-        raise invalid("/limit", "out_of_range", f"limit must be from 1 to {MOST}")
+        raise invalid("/limit", "out_of_range", say("limit must be from 1 to {most}", most=MOST))
     return int(text)
 
 
@@ -101,4 +101,4 @@ def _link(request: Request, at: Any, backwards: bool) -> str:
 
 
 def _bad_cursor() -> Exception:
-    return invalid("/cursor", "invalid", "this is not a cursor that was given out")
+    return invalid("/cursor", "invalid", say("this is not a cursor that was given out"))

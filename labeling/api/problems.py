@@ -22,6 +22,7 @@ from labeling.errors import (
     NotAllowedError,
     NotFoundError,
     UnavailableError,
+    quote,
 )
 from labeling.ingestion.decoding import MalformedError
 
@@ -166,11 +167,12 @@ def _flatten(detail: Any, pointer: str) -> Sequence[FieldError]:
         and all(isinstance(part, exceptions.ErrorDetail) for part in detail)
     ):
         return [
-            FieldError(pointer, part.code, f"{pointer.lstrip('/')}: {part}".lstrip(": ")) for part in detail
+            FieldError(pointer, part.code, quote(f"{pointer.lstrip('/')}: {part}".lstrip(": ")))
+            for part in detail
         ]
     if isinstance(detail, list):
         return [found for index, part in enumerate(detail) for found in _flatten(part, f"{pointer}/{index}")]
-    return [FieldError(pointer, getattr(detail, "code", "invalid"), str(detail))]
+    return [FieldError(pointer, getattr(detail, "code", "invalid"), quote(str(detail)))]
 
 
 def _below(pointer: str, name: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from labeling.errors import ConflictError, NotFoundError
+from labeling.errors import ConflictError, NotFoundError, say
 
 FORMAT = 1
 _RECORD = "backup.json"
@@ -83,7 +83,8 @@ class Archive:
             said: dict[str, Any] = json.loads((self.folder / _RECORD).read_text(encoding="utf-8"))
             if said.pop("format") != FORMAT:
                 raise ConflictError(
-                    "backup_format", f"{self.folder} was made by another version of the product."
+                    "backup_format",
+                    say("{folder} was made by another version of the product.", folder=self.folder),
                 )
             return Backup(
                 **{
@@ -95,10 +96,13 @@ class Archive:
             )
         except OSError as error:
             raise NotFoundError(
-                "no_backup", f"{self.folder} is not a backup: {_RECORD} cannot be read."
+                "no_backup",
+                say("{folder} is not a backup: {record} cannot be read.", folder=self.folder, record=_RECORD),
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConflictError("backup_damaged", f"{self.folder / _RECORD} is damaged.") from error
+            raise ConflictError(
+                "backup_damaged", say("{path} is damaged.", path=self.folder / _RECORD)
+            ) from error
 
     def list_damage(self, backup: Backup) -> Iterator[str]:
         """One sentence for each file that is not what was backed up."""
@@ -113,7 +117,7 @@ class Archive:
 def new_archive(path: Path) -> Iterator[Archive]:
     """A folder that gets its name when everything is in it; nothing stays of one that failed."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ConflictError("path_taken", f"{path} exists already; name a new folder.")
+        raise ConflictError("path_taken", say("{path} exists already; name a new folder.", path=path))
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.mkdir(mode=0o700, parents=True)

@@ -15,7 +15,7 @@ from labeling.backup.archive import Archive, Backup, KeptDataset, KeptFile, copy
 from labeling.datasets.models import Dataset, DatasetSegment, DatasetVersion
 from labeling.datasets.storage import Storage, open_storage
 from labeling.decisions.models import FeedHead
-from labeling.errors import ConflictError
+from labeling.errors import ConflictError, say
 from labeling.projects.models import Project
 
 
@@ -67,7 +67,9 @@ def _copy_file(archive: Archive, storage: Storage, path: str, sha256: str) -> Ke
     if copied.sha256 != sha256:
         raise ConflictError(
             "storage_damaged",
-            f"{path} in the storage is not what was published; see `manage.py verify_dataset`.",
+            say(
+                "{path} in the storage is not what was published; see `manage.py verify_dataset`.", path=path
+            ),
         )
     return replace(copied, path=path)
 

@@ -10,7 +10,7 @@ from typing import IO, cast
 from django.conf import settings
 from psycopg.conninfo import conninfo_to_dict
 
-from labeling.errors import ConflictError
+from labeling.errors import ConflictError, say
 from reviewapp.stack.postgres import binary
 
 # What libpq takes from the environment. Passwords do not belong on a command line, which everybody can read.
@@ -114,7 +114,9 @@ def _require_success(program: str, code: int, said: bytes) -> None:
     if code:
         lines = said.decode(errors="replace").strip().splitlines()
         reasons = [line for line in lines if "error" in line.lower()] or lines or [f"exit code {code}"]
-        raise ConflictError("postgres_refused", f"{program} failed: {reasons[0].strip()}")
+        raise ConflictError(
+            "postgres_refused", say("{program} failed: {reason}", program=program, reason=reasons[0].strip())
+        )
 
 
 def _environment() -> Mapping[str, str]:

@@ -18,7 +18,7 @@ from labeling.datasets.manifests import list_manifest_numbers
 from labeling.datasets.models import Dataset
 from labeling.datasets.storage import Storage, open_storage
 from labeling.datasets.upkeep import restore_manifests
-from labeling.errors import ConflictError
+from labeling.errors import ConflictError, quote, say
 from labeling.ingestion.models import Item
 from labeling.ingestion.partitions import ensure_partitions
 from labeling.projects.models import Project
@@ -30,8 +30,9 @@ def open_backup(path: Path) -> tuple[Archive, Backup]:
     backup = archive.read()
     damage = list(archive.list_damage(backup))
     if damage:
-        more = f" ({len(damage) - 1} more files are damaged)" if len(damage) > 1 else ""
-        raise ConflictError("backup_damaged", f"{damage[0]}{more}")
+        more = len(damage) - 1
+        detail = say("{damage} ({more} more files are damaged)", damage=damage[0], more=more)
+        raise ConflictError("backup_damaged", detail if more else quote(damage[0]))
     programs.read_through(archive.dump)
     refuse_newer(backup)
     return archive, backup
@@ -45,7 +46,11 @@ def require_empty() -> None:
         return
     if projects or has_items:
         raise ConflictError(
-            "not_empty", f"This instance has {projects} projects; --replace puts the backup in their place."
+            "not_empty",
+            say(
+                "This instance has {projects} projects; --replace puts the backup in their place.",
+                projects=projects,
+            ),
         )
 
 
@@ -59,7 +64,7 @@ def restore_backup(archive: Archive, backup: Backup) -> list[str]:
     call_command("migrate", interactive=False, verbosity=0)
     ensure_partitions()
     if list_datasets() != backup.datasets:
-        raise ConflictError("restore_differs", "The restored datasets are not those of the backup.")
+        raise ConflictError("restore_differs", say("The restored datasets are not those of the backup."))
     return list(_after_care(storage))
 
 
@@ -96,5 +101,8 @@ def refuse_newer(backup: Backup) -> None:
     if unknown:
         raise ConflictError(
             "backup_newer",
-            f"The backup is of a newer version of the product, which has the migration {unknown[-1]}.",
+            say(
+                "The backup is of a newer version of the product, which has the migration {unknown}.",
+                unknown=unknown[-1],
+            ),
         )

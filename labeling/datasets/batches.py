@@ -14,7 +14,7 @@ from django.db import connection
 
 from labeling.bulk import NULL, copy_lines
 from labeling.datasets.manifest import Entry, Head, Offer
-from labeling.errors import ConflictError
+from labeling.errors import ConflictError, say
 
 # How many rows a publication claims, by how many failed publications its rows were part of. A row that cannot be published
 # ends up in a publication of its own, and the others get through; after that it is left alone.
@@ -137,7 +137,10 @@ def read_offers(publication_id: int) -> tuple[list[Offer], dict[int, int]]:
     offers, sizes = [], {}
     for sequence, decision_id, removes, item_id, key, size, *head in rows:
         if key is None:
-            raise ConflictError("item_gone", f"The item of decision {decision_id} is no longer stored.")
+            raise ConflictError(
+                "item_gone",
+                say("The item of decision {decision_id} is no longer stored.", decision_id=decision_id),
+            )
         known = Head(*head) if head[0] is not None else None
         offers.append(Offer(sequence, decision_id, item_id, key, removes, known))
         sizes[item_id] = size

@@ -13,7 +13,7 @@ from labeling.datasets import manifest
 from labeling.datasets.models import Dataset, DatasetSegment
 from labeling.datasets.segments import read_batches
 from labeling.datasets.storage import Storage
-from labeling.errors import InvalidError
+from labeling.errors import InvalidError, say
 
 # Rows are held by key only, about 100 bytes each.
 MAX_ROWS = 1_000_000
@@ -46,7 +46,12 @@ def compare_versions(
     """The difference from `older` to `newer`; `only` lists one kind of change. Added and removed again is no difference."""
     if older > newer:
         raise InvalidError(
-            "wrong_order", f"v{older} is newer than v{newer}; ask for the difference the other way round."
+            "wrong_order",
+            say(
+                "v{older} is newer than v{newer}; ask for the difference the other way round.",
+                older=older,
+                newer=newer,
+            ),
         )
     segments = DatasetSegment.objects.filter(
         dataset=dataset, state=DatasetSegment.State.LIVE, hi__gt=older, lo__lte=newer
@@ -55,7 +60,10 @@ def compare_versions(
     if sum(rows for _path, rows in files) > MAX_ROWS:
         raise InvalidError(
             "too_large",
-            f"More than {MAX_ROWS:,} rows changed between the two; read the records of both instead.",
+            say(
+                "More than {max_rows:,} rows changed between the two; read the records of both instead.",
+                max_rows=MAX_ROWS,
+            ),
         )
     paths = [path for path, _rows in files]
     net = list(manifest.net_changes(_read_keys(storage, paths, older, newer)))

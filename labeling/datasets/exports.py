@@ -17,7 +17,7 @@ from labeling.datasets.segments import (
     segment_schema,
     time_text,
 )
-from labeling.errors import ConflictError
+from labeling.errors import ConflictError, say
 
 LABEL_COLUMNS = ("label", "previous_label", "predicted_label")
 _PARTS = {
@@ -132,7 +132,7 @@ def _label_cells(text: str | None, task_type: str, fields: Sequence[str]) -> lis
     cells = [values.pop(field, None) for field in fields] if task_type == "fields" else [values]
     if label or (task_type == "fields" and values):
         raise ConflictError(
-            "no_such_column", "A label has a value that the label schemas do not name; use jsonl."
+            "no_such_column", say("A label has a value that the label schemas do not name; use jsonl.")
         )
     return cells
 

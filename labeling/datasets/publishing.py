@@ -31,7 +31,7 @@ from labeling.datasets.queries import LOCK_CLASS, STALLED_AFTER, UNFINISHED, has
 from labeling.datasets.rows import RowBuilder, WrittenRows
 from labeling.datasets.storage import StorageError, open_storage
 from labeling.datasets.tags import move_tag_unless_protected
-from labeling.errors import ConflictError
+from labeling.errors import ConflictError, say
 from labeling.history.services import record_event
 
 logger = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ def _keep_alive(publication: Publication) -> None:
     """A sign of life during a long build; stops it when another worker was faster."""
     alive = Publication.objects.filter(pk=publication.pk, state=PublicationState.OPEN)
     if not alive.update(tried_at=timezone.now()):
-        raise OvertakenError("overtaken", "Another worker has finished this publication.")
+        raise OvertakenError("overtaken", say("Another worker has finished this publication."))
 
 
 @transaction.atomic(durable=True)
@@ -192,11 +192,11 @@ def _commit(
     dataset = Dataset.objects.select_for_update(no_key=True).get(pk=publication.dataset_id)
     current = Publication.objects.select_for_update(no_key=True).get(pk=publication.pk)
     if current.state != PublicationState.OPEN or current.number != dataset.head + 1:
-        raise OvertakenError("overtaken", "Another worker has finished this publication.")
+        raise OvertakenError("overtaken", say("Another worker has finished this publication."))
     number = current.number if rows else None
     batches.write_entries(dataset.pk, number, entries, rows.digests if rows else {})
     if batches.delete_rows(current.pk) != len(entries):
-        raise ConflictError("batch_changed", "The batch of this publication is not what was read.")
+        raise ConflictError("batch_changed", say("The batch of this publication is not what was read."))
     current.error = ""
     version = _write_version(dataset, current, rows) if rows else None
     current.state = PublicationState.DONE if version else PublicationState.EMPTY

@@ -21,7 +21,7 @@ from labeling.datasets.models import (
 )
 from labeling.datasets.tags import LATEST
 from labeling.decisions.models import Decision
-from labeling.errors import NotFoundError
+from labeling.errors import NotFoundError, say
 from labeling.projects.models import LabelSchema, Project
 from labeling.review.models import Purpose
 
@@ -74,7 +74,7 @@ def get_dataset(project: Project, slug: str = MAIN) -> Dataset:
     """A project's dataset. Whether somebody may read it has been asked of the project."""
     found = Dataset.objects.filter(project=project, slug=slug).first() if "\x00" not in slug else None
     if found is None:
-        raise NotFoundError("not_found", "There is no such dataset.")
+        raise NotFoundError("not_found", say("There is no such dataset."))
     return found
 
 
@@ -83,7 +83,7 @@ def get_version(dataset: Dataset, reference: str) -> DatasetVersion:
     number = find_version_number(dataset, reference)
     version = DatasetVersion.objects.filter(dataset=dataset, number=number).first() if number else None
     if version is None:
-        raise NotFoundError("not_found", "There is no such version.")
+        raise NotFoundError("not_found", say("There is no such version."))
     return version
 
 
@@ -130,7 +130,7 @@ def get_publication(dataset: Dataset, publication_id: int) -> Publication:
         else None
     )
     if found is None:
-        raise NotFoundError("not_found", "There is no such publication.")
+        raise NotFoundError("not_found", say("There is no such publication."))
     return found
 
 

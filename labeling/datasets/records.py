@@ -17,6 +17,7 @@ from labeling.datasets.manifest import RECORD_FIELDS
 from labeling.datasets.models import Dataset, DatasetSegment, DatasetVersion
 from labeling.datasets.segments import read_batches
 from labeling.datasets.storage import Storage, StorageError
+from labeling.errors import say
 
 _PLACING = ("version", "op", "decision_id")
 
@@ -49,7 +50,10 @@ def require_files(storage: Storage, dataset: Dataset, snapshot: Snapshot) -> Non
     there = {file.path for file in storage.list_files(f"{dataset.folder}/segments")}
     missing = [path for path in snapshot.paths if path not in there]
     if missing:
-        raise StorageError("segment_missing", f"The dataset file {missing[0]} is missing from the storage.")
+        raise StorageError(
+            "segment_missing",
+            say("The dataset file {missing} is missing from the storage.", missing=missing[0]),
+        )
 
 
 def read_records(

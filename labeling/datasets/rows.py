@@ -14,7 +14,7 @@ from labeling.datasets.segments import Row, SegmentFile, digest_row, keep_segmen
 from labeling.datasets.storage import Storage
 from labeling.decisions.diffing import core_output
 from labeling.decisions.models import Origin
-from labeling.errors import ConflictError
+from labeling.errors import ConflictError, say
 
 SIGN_OF_LIFE_S = 30.0
 _SIGN_EVERY_ROWS = 500
@@ -50,7 +50,7 @@ class RowBuilder:
 
     def __init__(self, dataset: Dataset, publication: Publication, *, still_mine: Callable[[], None]) -> None:
         if publication.number is None or publication.seed is None:
-            raise ConflictError("not_open", "Only an open publication can be written.")
+            raise ConflictError("not_open", say("Only an open publication can be written."))
         self._dataset = dataset
         self._salt = bytes(dataset.split_salt)
         self._task_type = dataset.project.task_type

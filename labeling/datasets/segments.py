@@ -16,6 +16,7 @@ from pyarrow import parquet
 
 from labeling.datasets import manifest
 from labeling.datasets.storage import Draft, Storage, StorageError
+from labeling.errors import say
 
 ROW_GROUP_ROWS = 128 * 1024
 ROW_GROUP_BYTES = 32 * 1024 * 1024
@@ -165,7 +166,8 @@ def _readable(path: str) -> Iterator[None]:
         yield
     except (pa.ArrowInvalid, OSError) as error:
         raise StorageError(
-            "segment_unreadable", f"The dataset file {path} cannot be read: {error}."
+            "segment_unreadable",
+            say("The dataset file {path} cannot be read: {error}.", path=path, error=error),
         ) from error
 
 

@@ -22,7 +22,7 @@ from labeling.datasets.queries import MAIN, has_waiting, list_due
 from labeling.datasets.tags import check_tag_name, remove_tag, require_movable, set_tag
 from labeling.datasets.verification import verify_version
 from labeling.decisions.models import Decision, Verdict
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.projects.models import Project
@@ -147,7 +147,11 @@ def request_publication(
         check_tag_name(tag)
         require_movable(DatasetTag.objects.filter(dataset=locked, name=tag).first(), None)
     if len(note) > MAX_NOTE or "\x00" in note:
-        raise invalid("/note", "too_long", f"a note has at most {MAX_NOTE} characters and no U+0000")
+        raise invalid(
+            "/note",
+            "too_long",
+            say("a note has at most {max_note} characters and no U+0000", max_note=MAX_NOTE),
+        )
     # 2. Find the publication that will hold what waits now.
     state = PublicationState.QUEUED if has_waiting(locked) else PublicationState.OPEN
     publication = Publication.objects.filter(dataset=locked, state=state).first()

@@ -22,7 +22,7 @@ import pyarrow as pa
 from django.conf import settings
 from pyarrow import fs
 
-from labeling.errors import UnavailableError
+from labeling.errors import UnavailableError, say
 
 _PIECE = 8 * 1024 * 1024
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -181,7 +181,7 @@ class Storage:
             filesystem, base = fs.FileSystem.from_uri(_pyarrow_uri(self._root))
         except pa.ArrowInvalid as error:
             raise StorageError(
-                "storage_unusable", f"The storage of dataset files cannot be used: {error}."
+                "storage_unusable", say("The storage of dataset files cannot be used: {error}.", error=error)
             ) from error
         return filesystem, base.rstrip("/")
 
@@ -206,7 +206,7 @@ def _pyarrow_uri(root: str) -> str:
         return root
     if "@" not in parts.netloc:
         raise StorageError(
-            "storage_unusable", "Name the account of an Azure storage: az://container@account/path."
+            "storage_unusable", say("Name the account of an Azure storage: az://container@account/path.")
         )
     return f"abfs://{parts.netloc}.dfs.core.windows.net{parts.path}"
 
@@ -246,4 +246,6 @@ def _told(doing: str) -> Iterator[None]:
         elif error.errno in _REFUSED:
             code = "storage_not_writable"
         reason = error.strerror or str(error)
-        raise StorageError(code, f"Could not {doing} the storage of dataset files: {reason}.") from error
+        raise StorageError(
+            code, say("Could not {doing} the storage of dataset files: {reason}.", doing=doing, reason=reason)
+        ) from error

@@ -5,7 +5,7 @@ import re
 from django.db import transaction
 
 from labeling.datasets.models import Dataset, DatasetTag, DatasetTagEvent, DatasetVersion
-from labeling.errors import ConflictError, NotFoundError, invalid
+from labeling.errors import ConflictError, NotFoundError, invalid, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 
@@ -17,9 +17,13 @@ _NUMBER = re.compile(r"v?[0-9]+")
 def check_tag_name(name: str) -> None:
     """Refuse what cannot be told from a version's number, or is no name at all."""
     if not _NAME.fullmatch(name):
-        raise invalid("/tag", "malformed", "a tag is 1-64 of a-z 0-9 . _ - and starts with a letter or digit")
+        raise invalid(
+            "/tag", "malformed", say("a tag is 1-64 of a-z 0-9 . _ - and starts with a letter or digit")
+        )
     if name == LATEST or _NUMBER.fullmatch(name):
-        raise invalid("/tag", "reserved", f"{name!r} is reserved: it stands for a version by itself")
+        raise invalid(
+            "/tag", "reserved", say("{name!r} is reserved: it stands for a version by itself", name=name)
+        )
 
 
 @transaction.atomic
@@ -31,7 +35,7 @@ def set_tag(
     # 1. The dataset's lock puts two moves of one tag, and a move and a removal, one after the other.
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
     if not DatasetVersion.objects.filter(dataset=dataset, number=number).exists():
-        raise NotFoundError("not_found", "There is no such version.")
+        raise NotFoundError("not_found", say("There is no such version."))
     tag = DatasetTag.objects.filter(dataset=dataset, name=name).first()
     require_movable(tag, number)
     # 2. Write, and say where it stood.
@@ -61,9 +65,9 @@ def remove_tag(*, dataset: Dataset, number: int, name: str, by: Actor | None) ->
         else None
     )
     if tag is None:
-        raise NotFoundError("not_found", "There is no such tag on this version.")
+        raise NotFoundError("not_found", say("There is no such tag on this version."))
     if tag.protected:
-        raise ConflictError("tag_protected", f"The tag {name!r} is protected.")
+        raise ConflictError("tag_protected", say("The tag {name!r} is protected.", name=name))
     DatasetTagEvent.objects.create(
         dataset=dataset, name=name, from_version=tag.version, by_id=by.user_id if by else None
     )
@@ -82,7 +86,8 @@ def require_movable(tag: DatasetTag | None, number: int | None) -> None:
     """Refuse to move a protected tag. `number` None is a version still to come."""
     if tag is not None and tag.protected and tag.version != number:
         raise ConflictError(
-            "tag_protected", f"The tag {tag.name!r} is protected and stays on v{tag.version}."
+            "tag_protected",
+            say("The tag {name!r} is protected and stays on v{version}.", name=tag.name, version=tag.version),
         )
 
 

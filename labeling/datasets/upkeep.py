@@ -22,7 +22,7 @@ from labeling.datasets.manifests import (
 from labeling.datasets.models import Dataset, DatasetSegment, DatasetVersion, Publication, PublicationState
 from labeling.datasets.segments import keep_segment, new_segment, open_segment
 from labeling.datasets.storage import Storage, StoredFile, open_storage
-from labeling.errors import ConflictError
+from labeling.errors import ConflictError, say
 
 ORPHAN_AGE = timedelta(hours=24)
 RETIRED_AGE = timedelta(days=7)
@@ -117,14 +117,18 @@ def _merge(storage: Storage, dataset: Dataset, run: list[DatasetSegment], now: d
                     segment.add_table(file.read_row_group(group, use_threads=False))
         file = keep_segment(storage, segment, dataset.folder, lo, hi)
     if file.rows != sum(source.row_count for source in run):
-        raise ConflictError("rows_lost", f"The segments {lo}-{hi} were not merged: the row counts differ.")
+        raise ConflictError(
+            "rows_lost", say("The segments {lo}-{hi} were not merged: the row counts differ.", lo=lo, hi=hi)
+        )
     with transaction.atomic(durable=True):
         Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
         replaced = DatasetSegment.objects.filter(
             pk__in=[source.pk for source in run], state=DatasetSegment.State.LIVE
         )
         if replaced.update(state=DatasetSegment.State.RETIRED, retired_at=now) != len(run):
-            raise ConflictError("overtaken", f"The segments {lo}-{hi} were merged by another worker.")
+            raise ConflictError(
+                "overtaken", say("The segments {lo}-{hi} were merged by another worker.", lo=lo, hi=hi)
+            )
         DatasetSegment.objects.create(
             dataset=dataset,
             lo=lo,
@@ -145,8 +149,11 @@ def sweep_files(storage: Storage, dataset: Dataset, now: datetime) -> int:
         if newest > locked.head:
             raise ConflictError(
                 "storage_is_newer",
-                f"The storage knows v{newest}, the database only v{locked.head}: an older database was restored. "
-                "Nothing is deleted; what looks like leftovers may be the only copy.",
+                say(
+                    "The storage knows v{newest}, the database only v{head}: an older database was restored. Nothing is deleted; what looks like leftovers may be the only copy.",
+                    newest=newest,
+                    head=locked.head,
+                ),
             )
         return _delete_retired(storage, locked, now) + _delete_orphans(storage, locked, now)
 

@@ -9,7 +9,7 @@ from labeling.canonical import canonical_hash
 from labeling.decisions.diffing import core_output, equal
 from labeling.decisions.models import AcceptedLabel, Decision, Origin, Outcome, Verdict, Withdrawal
 from labeling.decisions.outcomes import add_outcomes
-from labeling.errors import ConflictError, FieldError, InvalidError, NotAllowedError, invalid
+from labeling.errors import ConflictError, FieldError, InvalidError, NotAllowedError, invalid, say
 from labeling.history.actor import Actor
 from labeling.ingestion.models import Prediction, Route
 from labeling.projects.label_schema import OutputSchema
@@ -21,6 +21,13 @@ _VERDICTS = {
     TaskKind.REVIEW: {Verdict.CONFIRMED, Verdict.CORRECTED, Verdict.REJECTED, Verdict.ESCALATED},
     TaskKind.LABEL: {Verdict.LABELLED, Verdict.REJECTED, Verdict.ESCALATED},
     TaskKind.ADJUDICATION: {Verdict.LABELLED, Verdict.REJECTED, Verdict.ESCALATED},
+}
+VERDICT_WORDS = {
+    Verdict.CONFIRMED: say("confirmed"),
+    Verdict.CORRECTED: say("corrected"),
+    Verdict.LABELLED: say("labelled"),
+    Verdict.REJECTED: say("rejected"),
+    Verdict.ESCALATED: say("escalated"),
 }
 
 
@@ -44,30 +51,36 @@ def check_answer(
     """The label the answer stands for (none when rejected or escalated); InvalidError when it does not fit the task."""
     if answer.verdict not in _VERDICTS[TaskKind(task.kind)]:
         allowed = ", ".join(sorted(_VERDICTS[TaskKind(task.kind)]))
-        raise invalid("/verdict", "does_not_fit", f"the verdict of a {task.kind} task is one of {allowed}")
+        raise invalid(
+            "/verdict",
+            "does_not_fit",
+            say("the verdict of a {kind} task is one of {allowed}", kind=task.kind, allowed=allowed),
+        )
     if task.reopened and answer.verdict == Verdict.ESCALATED:
         raise invalid(
-            "/verdict", "does_not_fit", "a correction is not escalated: release it, and the decision stands"
+            "/verdict",
+            "does_not_fit",
+            say("a correction is not escalated: release it, and the decision stands"),
         )
     _check_remarks(answer)
     task_type = schema.task_type
     if answer.verdict in (Verdict.REJECTED, Verdict.ESCALATED):
         if answer.output is not None:
-            raise invalid("/output", "does_not_fit", f"{answer.verdict} has no output")
+            raise invalid("/output", "does_not_fit", say("{verdict} has no output", verdict=answer.verdict))
         return None
     predicted = core_output(task_type, prediction.output)
     if answer.verdict == Verdict.CONFIRMED:
         if answer.output is not None and not _same(schema, answer.output, predicted, item_input):
-            raise invalid("/output", "does_not_fit", "confirmed takes no output, or the model's own")
+            raise invalid("/output", "does_not_fit", say("confirmed takes no output, or the model's own"))
         return predicted
     if answer.output is None:
-        raise invalid("/output", "required", f"{answer.verdict} needs an output")
+        raise invalid("/output", "required", say("{verdict} needs an output", verdict=answer.verdict))
     schema.require(answer.output, pointer="/output", item_input=item_input)
     if answer.verdict == Verdict.CORRECTED and equal(task_type, answer.output, predicted):
         raise InvalidError(
             "output_same",
-            "The output equals the model's: that is confirmed, not corrected.",
-            [FieldError("/output", "output_same", "equals the prediction")],
+            say("The output equals the model's: that is confirmed, not corrected."),
+            [FieldError("/output", "output_same", say("equals the prediction"))],
         )
     return core_output(task_type, answer.output)
 
@@ -119,7 +132,10 @@ def find_repeated(*, task_id: int, token: str, answer: Answer, by: Actor) -> Dec
     if decision is not None and decision.request_hash.hex != answer.fingerprint():
         raise ConflictError(
             "claim_lost",
-            f"You have decided this task already: {decision.verdict}.",
+            say(
+                "You have decided this task already: {verdict}.",
+                verdict=VERDICT_WORDS[Verdict(decision.verdict)],
+            ),
             extra={"decision": decision.pk, "verdict": decision.verdict},
         )
     return decision
@@ -174,12 +190,12 @@ def restore_label(
 def withdraw(*, decision: Decision, by: Actor, reason: str) -> AcceptedLabel | None:
     """Undo a decision that is still the one that counts for its item (or had no label); the item's row, locked."""
     if decision.decided_by_id != by.user_id:
-        raise NotAllowedError("not_yours", "You can undo your own decisions only.")
+        raise NotAllowedError("not_yours", say("You can undo your own decisions only."))
     label = AcceptedLabel.objects.select_for_update().filter(item_id=decision.item_id).first()
     if decision.purpose == Purpose.SENTINEL:
         label = None  # it has never been anybody's label
     if label is not None and label.decision_id is not None and label.decision_id > decision.pk:
-        raise ConflictError("superseded", "A later decision about this item counts now.")
+        raise ConflictError("superseded", say("A later decision about this item counts now."))
     Withdrawal.objects.create(decision=decision, by_id=by.user_id, reason=reason)
     if label is not None and label.decision_id == decision.pk:
         label.decision = None
@@ -263,6 +279,14 @@ def _same(schema: OutputSchema, output: Any, predicted: dict[str, Any], item_inp
 
 def _check_remarks(answer: Answer) -> None:
     if len(answer.note) > MAX_NOTE or "\x00" in answer.note:
-        raise invalid("/note", "invalid", f"a note has at most {MAX_NOTE} characters and no U+0000")
+        raise invalid(
+            "/note",
+            "invalid",
+            say("a note has at most {max_note} characters and no U+0000", max_note=MAX_NOTE),
+        )
     if answer.seconds is not None and not 0 <= answer.seconds <= MAX_SECONDS:
-        raise invalid("/seconds", "out_of_range", f"seconds must be from 0 to {MAX_SECONDS:.0f}")
+        raise invalid(
+            "/seconds",
+            "out_of_range",
+            say("seconds must be from 0 to {max_seconds:.0f}", max_seconds=MAX_SECONDS),
+        )

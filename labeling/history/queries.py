@@ -3,7 +3,7 @@
 from django.db.models import QuerySet
 
 from labeling.days import beginning_of, end_of
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 from labeling.history.models import HistoryEvent
 
 FILTERS = ("who", "kind", "from", "to")
@@ -38,7 +38,7 @@ def list_events(
     events = HistoryEvent.objects.filter(project_id=project_id).select_related("by", "key").order_by("-pk")
     for name, value in filters.items():
         if "\x00" in value:
-            raise invalid(f"/{name}", "invalid", f"{name} has no U+0000")
+            raise invalid(f"/{name}", "invalid", say("{name} has no U+0000", name=name))
     if who := filters.get("who"):
         events = events.filter(by__username=who)
     if kind := filters.get("kind"):

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from labeling.errors import FieldError, InvalidError
+from labeling.errors import FieldError, InvalidError, Sentence, quote, say
 
 MAX_ROW_BYTES = 8 * 1024 * 1024
 MAX_STRING = 1024 * 1024
@@ -107,7 +107,7 @@ def decode_lines(body: bytes, *, most: int) -> Iterator[Row | BadRow]:
         try:
             yield decode_one(line)
         except MalformedError as error:
-            yield BadRow([FieldError("", error.code, str(error))])
+            yield BadRow([FieldError("", error.code, quote(str(error)))])
 
 
 def decode_value(body: bytes) -> Any:
@@ -189,14 +189,16 @@ def _parse_list(body: bytes) -> list[Any]:
 def _explain(value: Any) -> Row | BadRow:
     """The row a decoded value is, or all that is wrong with it."""
     if not isinstance(value, dict):
-        return BadRow([FieldError("", "wrong_type", "a row is an object")])
+        return BadRow([FieldError("", "wrong_type", say("a row is an object"))])
     errors = _walk(value, "", 1)
     names = set(Row.__struct_fields__)
     required = ("id", "input", "prediction", "confidence", "model")
     errors += [_missing(name) for name in required if name not in value]
     for name, part in value.items():
         if name not in names:
-            errors.append(FieldError(f"/{_escape(name)}", "unknown_field", f"a row has no {name[:50]!r}"))
+            errors.append(
+                FieldError(f"/{_escape(name)}", "unknown_field", say("a row has no {name!r}", name=name[:50]))
+            )
         elif not any(error.pointer.startswith(f"/{name}") for error in errors):
             errors += _explain_field(name, part)
     row_id = value.get("id")
@@ -213,7 +215,13 @@ def _explain_field(name: str, value: Any) -> list[FieldError]:
         msgspec.convert(value, _field_types[name])
     except msgspec.ValidationError as error:
         detail = str(error).split(" - at")[0].replace("`", "")
-        return [FieldError(f"/{name}", "invalid", f"{name}: {detail[:1].lower()}{detail[1:]}")]
+        return [
+            FieldError(
+                f"/{name}",
+                "invalid",
+                say("{name}: {detail}", name=name, detail=detail[:1].lower() + detail[1:]),
+            )
+        ]
     return _check_name(name, value)
 
 
@@ -221,7 +229,11 @@ def _finish(row: Row, encoded: bytes | None) -> Row | BadRow:
     """The checks that msgspec does not make. Without `encoded`, the row is known to need no full walk."""
     errors = [*_check_name("id", row.id), *_check_model_names(row.model, row.model_version, row.segment)]
     if encoded is not None and len(encoded) > MAX_ROW_BYTES:
-        errors.append(FieldError("", "too_large", f"a row has at most {MAX_ROW_BYTES} bytes"))
+        errors.append(
+            FieldError(
+                "", "too_large", say("a row has at most {max_row_bytes} bytes", max_row_bytes=MAX_ROW_BYTES)
+            )
+        )
     if row.occurred_at is not None:
         errors += _to_utc(row)
     full = encoded is not None and _needs_full_walk(encoded)
@@ -235,7 +247,9 @@ def _finish(row: Row, encoded: bytes | None) -> Row | BadRow:
         if full:
             errors += _walk(part, f"/{name}", 2)
         elif part is not None and _depth_exceeds(part, MAX_DEPTH - 1):
-            errors.append(FieldError(f"/{name}", "too_deep", f"nested deeper than {MAX_DEPTH}"))
+            errors.append(
+                FieldError(f"/{name}", "too_deep", say("nested deeper than {max_depth}", max_depth=MAX_DEPTH))
+            )
     return BadRow(errors, row.id) if errors else row
 
 
@@ -252,7 +266,11 @@ def _to_utc(row: Row) -> list[FieldError]:
         fits = False
     else:
         fits = row.occurred_at is None or MINYEAR < row.occurred_at.year < MAXYEAR
-    return [] if fits else [FieldError("/occurred_at", "out_of_range", "occurred_at is outside the calendar")]
+    return (
+        []
+        if fits
+        else [FieldError("/occurred_at", "out_of_range", say("occurred_at is outside the calendar"))]
+    )
 
 
 def _check_name(name: str, value: Any) -> list[FieldError]:
@@ -260,11 +278,19 @@ def _check_name(name: str, value: Any) -> list[FieldError]:
     if name not in _NAMES or value is None:
         return []
     if name == "id" and not 0 < len(value) <= MAX_ID_LENGTH:
-        return [FieldError("/id", "invalid_length", f"an id has 1 to {MAX_ID_LENGTH} characters")]
+        return [
+            FieldError(
+                "/id",
+                "invalid_length",
+                say("an id has 1 to {max_id_length} characters", max_id_length=MAX_ID_LENGTH),
+            )
+        ]
     if _CONTROL.search(value):
-        return [FieldError(f"/{name}", "control_character", f"{name} holds a control character")]
+        return [
+            FieldError(f"/{name}", "control_character", say("{name} holds a control character", name=name))
+        ]
     if not value.strip() and name != "model_version":
-        return [FieldError(f"/{name}", "blank", f"{name} is only white space")]
+        return [FieldError(f"/{name}", "blank", say("{name} is only white space", name=name))]
     return []
 
 
@@ -298,12 +324,16 @@ def _walk(value: Any, pointer: str, depth: int) -> list[FieldError]:
     while todo and len(errors) < 20:
         value, pointer, depth = todo.pop()
         if isinstance(value, dict | list) and depth > MAX_DEPTH:
-            errors.append(FieldError(_top(pointer), "too_deep", f"nested deeper than {MAX_DEPTH}"))
+            errors.append(
+                FieldError(
+                    _top(pointer), "too_deep", say("nested deeper than {max_depth}", max_depth=MAX_DEPTH)
+                )
+            )
         elif isinstance(value, dict):
             for key, part in value.items():
                 where = f"{pointer}/{_escape(key)}"
                 errors += [
-                    FieldError(pointer, code, f"a key {what}")
+                    FieldError(pointer, code, say("a key {what}", what=what))
                     for code, what in _text_problems(key, MAX_STRING)
                 ]
                 todo.append((part, where, depth + 1))
@@ -311,31 +341,31 @@ def _walk(value: Any, pointer: str, depth: int) -> list[FieldError]:
             todo += [(part, f"{pointer}/{index}", depth + 1) for index, part in enumerate(value)]
         else:
             errors += [
-                FieldError(pointer, code, f"{pointer}: {what}")
+                FieldError(pointer, code, say("{pointer}: {what}", pointer=pointer, what=what))
                 for code, what in _scalar_problems(value, pointer)
             ]
     return errors
 
 
-def _scalar_problems(value: Any, pointer: str) -> list[tuple[str, str]]:
+def _scalar_problems(value: Any, pointer: str) -> list[tuple[str, Sentence]]:
     if isinstance(value, str):
         media = pointer.startswith("/input/") and pointer[7:] in MEDIA_KEYS
         return _text_problems(value, MAX_MEDIA_STRING if media else MAX_STRING)
     if isinstance(value, float) and not math.isfinite(value):
-        return [("not_finite", "is not a finite number")]
+        return [("not_finite", say("is not a finite number"))]
     if isinstance(value, int) and not INT_LEAST <= value <= INT_MOST:
-        return [("number_out_of_range", "is an integer outside 64 bits")]
+        return [("number_out_of_range", say("is an integer outside 64 bits"))]
     return []
 
 
-def _text_problems(text: str, most: int) -> list[tuple[str, str]]:
+def _text_problems(text: str, most: int) -> list[tuple[str, Sentence]]:
     problems = []
     if "\x00" in text:
-        problems.append(("null_character", "holds U+0000"))
+        problems.append(("null_character", say("holds U+0000")))
     if _has_lone_surrogate(text):
-        problems.append(("lone_surrogate", "holds half of a surrogate pair"))
+        problems.append(("lone_surrogate", say("holds half of a surrogate pair")))
     if len(text) > most:
-        problems.append(("too_long", f"has more than {most} characters"))
+        problems.append(("too_long", say("has more than {most} characters", most=most)))
     return problems
 
 
@@ -362,7 +392,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _missing(name: str) -> FieldError:
-    return FieldError(f"/{name}", "required", f"{name} is missing")
+    return FieldError(f"/{name}", "required", say("{name} is missing", name=name))
 
 
 def _escape(name: str) -> str:

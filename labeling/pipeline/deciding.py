@@ -12,6 +12,7 @@ from labeling.datasets.queries import find_tests_too_old
 from labeling.datasets.services import withdraw_decision
 from labeling.decisions.models import Decision, Verdict, Withdrawal
 from labeling.decisions.services import (
+    VERDICT_WORDS,
     Answer,
     check_answer,
     find_repeated,
@@ -21,7 +22,7 @@ from labeling.decisions.services import (
     record_decision,
     withdraw,
 )
-from labeling.errors import ConflictError, LabelingError, NotAllowedError, NotFoundError, invalid
+from labeling.errors import ConflictError, LabelingError, NotAllowedError, NotFoundError, invalid, say
 from labeling.history.actor import Actor
 from labeling.ingestion.models import Item, Prediction
 from labeling.pipeline import second_looks
@@ -137,14 +138,14 @@ def undo_decision(*, decision_id: int, by: Actor, reason: str = "") -> dict[str,
     Its task waits again; where it had corrected an earlier decision, that one counts again.
     """
     if "\x00" in reason or len(reason) > 1_000:
-        raise invalid("/reason", "invalid", "a reason has at most 1000 characters and no U+0000")
+        raise invalid("/reason", "invalid", say("a reason has at most 1000 characters and no U+0000"))
     decision = (
         Decision.objects.select_related("project").filter(pk=decision_id).first()
         if 0 <= decision_id < 2**63
         else None
     )
     if decision is None:
-        raise NotFoundError("not_found", "There is no such decision.")
+        raise NotFoundError("not_found", say("There is no such decision."))
     require(by, decision.project_id, Permission.REVIEW)
     task = (
         ReviewTask.objects.select_for_update(of=("self",))
@@ -157,7 +158,7 @@ def undo_decision(*, decision_id: int, by: Actor, reason: str = "") -> dict[str,
         too_old = decision.purpose == Purpose.SENTINEL and bool(find_tests_too_old([decision]))
         if too_old or not withdraw_decision(decision_id=decision.pk):
             raise ConflictError(
-                "already_published", "The decision is in a dataset version; a new decision corrects it."
+                "already_published", say("The decision is in a dataset version; a new decision corrects it.")
             )
         prediction = shown_prediction(task, Prediction.objects.get(pk=decision.prediction_id))
         standing = list_standing(decision.item_id)
@@ -231,13 +232,13 @@ def _put_task_back(task: ReviewTask, decision: Decision, by: Actor) -> None:
 
 def _require_nobody_else_holds(task: ReviewTask, by: Actor) -> None:
     if task.state == TaskState.CLAIMED and task.claimed_by_id != by.user_id:
-        raise ConflictError("claim_lost", "A lead is looking at this task already.")
+        raise ConflictError("claim_lost", say("A lead is looking at this task already."))
 
 
 def _require_last_of_task(decision: Decision, task: ReviewTask) -> None:
     later = Decision.objects.filter(task=task, pk__gt=decision.pk, withdrawal=None).exists()
     if later:
-        raise ConflictError("superseded", "A later decision about this item counts now.")
+        raise ConflictError("superseded", say("A later decision about this item counts now."))
 
 
 def _body(decision: Decision) -> dict[str, Any]:
@@ -261,7 +262,11 @@ def _with_decision(lost: LabelingError, task_id: int) -> LabelingError:
     if last is None or lost.code != "claim_lost" or lost.extra.get("holder"):
         return lost
     who = last.decided_by.get_username()
-    detail = f"The claim was lost: {who} decided this task: {last.verdict}."
+    detail = say(
+        "The claim was lost: {who} decided this task: {verdict}.",
+        who=who,
+        verdict=VERDICT_WORDS[Verdict(last.verdict)],
+    )
     extra = {
         **lost.extra,
         "decided_by": who,
@@ -280,7 +285,7 @@ def _require_token(token: str, task_id: int, by: Actor) -> None:
         is_token = False
     if not is_token:
         review.get_task_of_any_queue(by, task_id)
-        raise ConflictError("claim_lost", "This is not the token of a claim.", extra={"holder": None})
+        raise ConflictError("claim_lost", say("This is not the token of a claim."), extra={"holder": None})
 
 
 def _iso(moment: datetime) -> str:

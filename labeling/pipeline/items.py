@@ -7,7 +7,7 @@ from typing import Any
 from labeling.datasets.models import Dataset, DatasetEntry, EntryOp
 from labeling.decisions.diffing import core_output
 from labeling.decisions.models import AcceptedLabel, Decision, Origin, Outcome
-from labeling.errors import NotFoundError
+from labeling.errors import NotFoundError, say
 from labeling.history.models import HistoryEvent
 from labeling.ingestion.candidates import key_hash_of
 from labeling.ingestion.models import Item, ItemKey, ModelVersion, Prediction, PredictionKey, Route
@@ -23,7 +23,7 @@ def get_item_story(project: Project, key: str) -> dict[str, Any]:
         ItemKey.objects.filter(key_hash=key_hash_of(project.pk, key)).first() if "\x00" not in key else None
     )
     if known is None:
-        raise NotFoundError("not_found", "There is no item with this id.")
+        raise NotFoundError("not_found", say("There is no item with this id."))
     item = Item.objects.filter(pk=known.item_id).first()
     further = PredictionKey.objects.filter(item_id=known.item_id).values_list("prediction_id", flat=True)
     predictions = list(Prediction.objects.filter(pk__in=[known.item_id, *further]).order_by("id"))

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import connection
 
-from labeling.errors import FieldError, InvalidError
+from labeling.errors import FieldError, InvalidError, say
 from labeling.history.actor import Actor
 from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
@@ -40,9 +40,11 @@ def publish_policy(*, project: Project, body: Any, by: Actor, note: str = "", at
         shares = label_shares(project)
         exposed = unprotected_labels(shares, policy.body["alpha"], policy.body["alpha_by_label"])
         if exposed:
-            detail = (
-                f"{exposed[0]!r} is {shares[exposed[0]]:.1%} of the items: at this limit every one of them could be missed. "
-                "Give the other labels a smaller limit in alpha_by_label."
+            detail = say(
+                "{label!r} is {share:.1%} of the items: at this limit every one of them could be missed. "
+                "Give the other labels a smaller limit in alpha_by_label.",
+                label=exposed[0],
+                share=shares[exposed[0]],
             )
             raise InvalidError(
                 "rare_label_unprotected",

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from labeling.datasets.services import create_dataset
 from labeling.decisions.models import FeedHead
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 from labeling.history.actor import Actor
 from labeling.ingestion.models import Prediction, Route
 from labeling.projects import services as projects
@@ -55,7 +55,7 @@ def change_project(*, project: Project, by: Actor, **changes: Any) -> Project:
     """Change a project. Its time zone stands once something is counted: days would begin elsewhere for what is past."""
     moves_days = changes.get("time_zone", project.time_zone) != project.time_zone
     if moves_days and _has_predictions(project):
-        raise invalid("/time_zone", "in_use", "the time zone stands once predictions have come in")
+        raise invalid("/time_zone", "in_use", say("the time zone stands once predictions have come in"))
     if "label_schema" in changes:
         _check_label_schema(project, changes["label_schema"])
     return projects.change_project(project=project, by=by, **changes)
@@ -66,7 +66,9 @@ def _check_label_schema(project: Project, body: Any) -> None:
     new, old = compile_schema(project.task_type, body), get_output_schema(project)
     if new.labels and not old.labels and _has_predictions(project):
         raise invalid(
-            "/label_schema", "not_extendable", "an open vocabulary stays open once predictions have come in"
+            "/label_schema",
+            "not_extendable",
+            say("an open vocabulary stays open once predictions have come in"),
         )
     compile_policy(get_policy(project, project.policy_number).body, schema=new, at="/policy")
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from labeling.decisions.models import AcceptedLabel, Origin, Outcome
 from labeling.decisions.outcomes import add_outcomes
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 from labeling.history.actor import Actor
 from labeling.ids import first_id_at, take_ids
 from labeling.ingestion.models import ModelVersion
@@ -57,7 +57,7 @@ def stop_and_recall(
     """
     now = timezone.now()
     if recall_since is not None and recall_since > now:
-        raise invalid("/recall_since", "out_of_range", "this lies in the future")
+        raise invalid("/recall_since", "out_of_range", say("this lies in the future"))
     with transaction.atomic():
         stop = stop_automatic(project, reason=reason, by=by, version=version)
         recall = None

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from labeling.decisions.models import AcceptedLabel, Decision
 from labeling.decisions.services import find_settling, list_standing
-from labeling.errors import ConflictError, NotAllowedError, invalid
+from labeling.errors import ConflictError, NotAllowedError, invalid, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.projects.access import Permission, may
@@ -27,16 +27,20 @@ def reopen(*, task_id: int, by: Actor, reason: str = "") -> dict[str, Any]:
     Deciding, releasing and expiring are as with every claim; given back, the earlier decision simply stands.
     """
     if "\x00" in reason or len(reason) > MAX_REASON:
-        raise invalid("/reason", "invalid", f"a reason has at most {MAX_REASON} characters and no U+0000")
+        raise invalid(
+            "/reason",
+            "invalid",
+            say("a reason has at most {max_reason} characters and no U+0000", max_reason=MAX_REASON),
+        )
     review.get_task(by, task_id)
     task = review.get_task_of_any_queue(by, task_id, for_update=True)
     again = task.reopened
     standing = list_standing(task.item_id)
     decision = find_settling(standing, task.pk)
     if decision is None:
-        raise ConflictError("not_decided", "Only a task that was decided can be reopened.")
+        raise ConflictError("not_decided", say("Only a task that was decided can be reopened."))
     if decision.decided_by_id != by.user_id and not may(by, task.project_id, Permission.LEAD_REVIEW):
-        raise NotAllowedError("not_yours", "You can correct your own decisions; a lead can correct any.")
+        raise NotAllowedError("not_yours", say("You can correct your own decisions; a lead can correct any."))
     _require_latest(decision)
     claim = review.reopen_task(task=task, by=by, lease=lease_of(task.project))
     if not again:
@@ -57,7 +61,7 @@ def reopen(*, task_id: int, by: Actor, reason: str = "") -> dict[str, Any]:
 def _require_latest(decision: Decision) -> None:
     later = AcceptedLabel.objects.filter(item_id=decision.item_id, decision_id__gt=decision.pk)
     if later.exists():
-        raise ConflictError("superseded", "A later decision about this item counts now.")
+        raise ConflictError("superseded", say("A later decision about this item counts now."))
 
 
 def _told(decision: Decision) -> dict[str, Any]:

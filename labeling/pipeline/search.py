@@ -15,7 +15,7 @@ from django.db import connection
 from labeling.days import beginning_of, end_of
 from labeling.decisions.diffing import core_output
 from labeling.decisions.models import Verdict
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 from labeling.ids import first_id_at
 from labeling.ingestion.candidates import key_hash_of
 from labeling.ingestion.models import ItemKey, PredictionKey, Route
@@ -136,10 +136,16 @@ def _check_filters(project: Project, filters: dict[str, str]) -> tuple[int, int]
     """The ids between which the period lies; InvalidError naming the filter that is wrong."""
     for name, allowed in (("route", Route.values), ("verdict", Verdict.values)):
         if name in filters and filters[name] not in allowed:
-            raise invalid(f"/{name}", "invalid", f"{name} is one of {', '.join(allowed)}")
+            raise invalid(
+                f"/{name}",
+                "invalid",
+                say("{name} is one of {choices}", name=name, choices=", ".join(allowed)),
+            )
     for name, value in filters.items():
         if "\x00" in value or len(value) > 1_000:
-            raise invalid(f"/{name}", "invalid", f"{name} has at most 1000 characters and no U+0000")
+            raise invalid(
+                f"/{name}", "invalid", say("{name} has at most 1000 characters and no U+0000", name=name)
+            )
     zone = project.time_zone
     first = beginning_of("from", filters["from"], zone) if "from" in filters else None
     last = end_of("to", filters["to"], zone) if "to" in filters else None

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from labeling.decisions.diffing import core_output, equal
 from labeling.decisions.models import Decision, Verdict
-from labeling.errors import ConflictError
+from labeling.errors import ConflictError, say
 from labeling.ids import first_id_at, take_ids
 from labeling.ingestion.models import Prediction, Route
 from labeling.projects.models import Project
@@ -168,9 +168,9 @@ def cancel_adjudication(task: ReviewTask) -> None:
     # Not waiting for it: whoever decides it holds it and waits for the item, which is held here.
     adjudication = ReviewTask.objects.select_for_update(skip_locked=True).filter(pk=asked.pk).first()
     if adjudication is None or adjudication.state == TaskState.CLAIMED:
-        raise ConflictError("claim_lost", "Somebody is settling this already.")
+        raise ConflictError("claim_lost", say("Somebody is settling this already."))
     if adjudication.state == TaskState.DECIDED:
-        raise ConflictError("superseded", "A later decision about this item counts now.")
+        raise ConflictError("superseded", say("A later decision about this item counts now."))
     finish_task(adjudication, TaskState.CANCELLED)
 
 

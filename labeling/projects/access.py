@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from labeling.errors import NotAllowedError, NotFoundError
+from labeling.errors import NotAllowedError, NotFoundError, say
 from labeling.history.actor import Actor
 from labeling.projects.models import Membership, Project, Role, Scope
 
@@ -57,9 +57,11 @@ def require(actor: Actor, project_id: int, permission: Permission) -> None:
         raise _no_such_project()
     if actor.scopes is not None and not actor.scopes & permission.value.scopes:
         needed = " or ".join(sorted(permission.value.scopes))
-        raise NotAllowedError("scope_missing", f"This key needs the scope {needed}.")
+        raise NotAllowedError("scope_missing", say("This key needs the scope {needed}.", needed=needed))
     if role not in permission.value.roles:
-        raise NotAllowedError("role_missing", f"The role {role} may not do this in this project.")
+        raise NotAllowedError(
+            "role_missing", say("The role {role} may not do this in this project.", role=role)
+        )
 
 
 def require_figures_of(actor: Actor, project_id: int, username: str | None) -> None:
@@ -80,15 +82,15 @@ def may(actor: Actor, project_id: int, permission: Permission) -> bool:
 def require_admin(actor: Actor, scope: Scope = Scope.MANAGE) -> None:
     """Refuse unless the actor is an administrator of the whole instance and the key is not tied to a project."""
     if actor.scopes is not None and scope not in actor.scopes:
-        raise NotAllowedError("scope_missing", f"This key needs the scope {scope}.")
+        raise NotAllowedError("scope_missing", say("This key needs the scope {scope}.", scope=scope))
     if not actor.is_admin or actor.project_id is not None:
-        raise NotAllowedError("role_missing", "Only an administrator may do this.")
+        raise NotAllowedError("role_missing", say("Only an administrator may do this."))
 
 
 def require_lead_somewhere(actor: Actor) -> None:
     """Refuse unless the actor leads a project, or administers."""
     if not leads_somewhere(actor):
-        raise NotAllowedError("role_missing", "Only people who lead a project may see this.")
+        raise NotAllowedError("role_missing", say("Only people who lead a project may see this."))
 
 
 def leads_somewhere(actor: Actor) -> bool:
@@ -101,11 +103,11 @@ def leads_somewhere(actor: Actor) -> bool:
 def require_account(actor: Actor, user: Any) -> None:
     """Refuse unless the actor may do something to the whole account of a person, not only to their role in one project."""
     if actor.scopes is not None and Scope.MANAGE not in actor.scopes:
-        raise NotAllowedError("scope_missing", "This key needs the scope manage.")
+        raise NotAllowedError("scope_missing", say("This key needs the scope manage."))
     if user.pk not in accounts_in_reach(actor, [user]):
         raise NotAllowedError(
             "account_elsewhere",
-            "This account reaches beyond the projects you own; an administrator can do this.",
+            say("This account reaches beyond the projects you own; an administrator can do this."),
         )
 
 
@@ -139,4 +141,4 @@ def find_role(actor: Actor, project_id: int) -> Role | None:
 
 
 def _no_such_project() -> NotFoundError:
-    return NotFoundError("not_found", "There is no such project.")
+    return NotFoundError("not_found", say("There is no such project."))

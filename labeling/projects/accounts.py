@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from labeling.errors import FieldError, InvalidError, NotFoundError, invalid
+from labeling.errors import FieldError, InvalidError, NotFoundError, invalid, quote, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.projects.models import Membership, PasswordLink, Project, Role, Session
@@ -34,15 +34,15 @@ def create_account(*, username: str, password: str, name: str = "", email: str =
     except ValidationError as error:
         raise InvalidError(
             "invalid",
-            error.messages[0],
-            [FieldError("/username", "invalid", text) for text in error.messages],
+            quote(error.messages[0]),
+            [FieldError("/username", "invalid", quote(text)) for text in error.messages],
         ) from error
     _set_password(user, password)
     try:
         with transaction.atomic():
             user.save()
     except IntegrityError as error:
-        raise invalid("/username", "taken", "somebody else has this name") from error
+        raise invalid("/username", "taken", say("somebody else has this name")) from error
     record_event(
         action="user.created", subject=f"user:{username}", by=Actor(user_id=user.pk, username=username)
     )
@@ -53,7 +53,7 @@ def create_account(*, username: str, password: str, name: str = "", email: str =
 def make_password_link(*, user: Any, by: Actor, now: datetime | None = None) -> tuple[PasswordLink, str]:
     """A link with which this person sets a new password within a day, and its secret; an earlier one stops working."""
     if not user.is_active:
-        raise invalid("/username", "inactive", "The account is deactivated; reactivate it first.")
+        raise invalid("/username", "inactive", say("The account is deactivated; reactivate it first."))
     plain = secrets.token_urlsafe(32)
     link, _ = PasswordLink.objects.update_or_create(
         user=user,
@@ -76,7 +76,9 @@ def get_password_link(plain: str, *, now: datetime | None = None, lock: bool = F
         digest=digest_of(plain), expires_at__gt=now or timezone.now(), user__is_active=True
     ).first()
     if found is None:
-        raise NotFoundError("link_void", "This link was used, replaced or has expired. Ask for a new one.")
+        raise NotFoundError(
+            "link_void", say("This link was used, replaced or has expired. Ask for a new one.")
+        )
     return found
 
 
@@ -107,7 +109,7 @@ def change_password(*, user: Any, password: str, by: Actor) -> None:
 def change_account(*, user: Any, by: Actor, **changes: Any) -> None:
     """Change names, address or administrator's rights of an account; nobody takes those rights from themselves."""
     if user.pk == by.user_id and not changes.get("is_superuser", True):
-        raise InvalidError("own_account", "You cannot take your own administrator's rights away.")
+        raise InvalidError("own_account", say("You cannot take your own administrator's rights away."))
     before = {name: getattr(user, name) for name in changes}
     for name, value in changes.items():
         setattr(user, name, value)
@@ -123,7 +125,7 @@ def deactivate(*, user: Any, by: Actor) -> bool:
     No project loses its last owner by this, and nobody closes their own account.
     """
     if user.pk == by.user_id:
-        raise InvalidError("own_account", "You cannot deactivate your own account.")
+        raise InvalidError("own_account", say("You cannot deactivate your own account."))
     owned = Project.objects.filter(memberships__user=user, memberships__role=Role.OWNER)
     held = Project.objects.select_for_update(no_key=True).filter(pk__in=owned.values("pk"))
     for project in held.order_by("pk"):
@@ -185,7 +187,9 @@ def _set_password(user: Any, password: str) -> None:
         validate_password(password, user)
     except ValidationError as error:
         raise InvalidError(
-            "invalid", error.messages[0], [FieldError("/password", "weak", text) for text in error.messages]
+            "invalid",
+            quote(error.messages[0]),
+            [FieldError("/password", "weak", quote(text)) for text in error.messages],
         ) from error
     user.set_password(password)
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from labeling.errors import ConflictError, NotFoundError, invalid
+from labeling.errors import ConflictError, NotFoundError, invalid, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.projects.access import Permission, may
@@ -26,7 +26,7 @@ def invite(
 ) -> tuple[Invitation, str]:
     """A new invitation and the secret of its link, which is not stored and cannot be shown again."""
     if role not in Role.values:
-        raise invalid("/role", "invalid", f"role is one of {', '.join(Role.values)}")
+        raise invalid("/role", "invalid", say("role is one of {choices}", choices=", ".join(Role.values)))
     plain = secrets.token_urlsafe(32)
     invitation = Invitation.objects.create(
         project=project,
@@ -69,7 +69,7 @@ def get_invitation(plain: str, *, now: datetime | None = None, lock: bool = Fals
     found = rows.filter(digest=digest_of(plain), expires_at__gt=now or timezone.now()).first()
     if found is None or not _may_still_invite(found):
         raise NotFoundError(
-            "link_void", "This invitation was used, taken back or has expired. Ask for a new one."
+            "link_void", say("This invitation was used, taken back or has expired. Ask for a new one.")
         )
     return found
 
@@ -93,7 +93,7 @@ def _join(invitation: Invitation, by: Actor) -> Membership:
     project = invitation.project
     if Membership.objects.filter(project=project, user_id=by.user_id).exists():
         raise ConflictError(
-            "already_member", "You are a member already; the link is still good for somebody else."
+            "already_member", say("You are a member already; the link is still good for somebody else.")
         )
     inviter = invitation.created_by
     _record("invitation.accepted", invitation, by)
@@ -105,7 +105,7 @@ def _join(invitation: Invitation, by: Actor) -> Membership:
 def _lock(invitation: Invitation) -> Invitation:
     found = Invitation.objects.select_for_update().filter(pk=invitation.pk).first()
     if found is None:
-        raise NotFoundError("not_found", "There is no such invitation.")
+        raise NotFoundError("not_found", say("There is no such invitation."))
     return found
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from labeling.errors import FieldError, InvalidError
+from labeling.errors import FieldError, InvalidError, Sentence, say
 
 TASK_TYPES = ("classification", "multilabel", "text", "fields", "spans", "boxes")
 FIELD_TYPES = ("string", "number", "boolean", "date")
@@ -37,7 +37,7 @@ class OutputSchema:
     ) -> Errors:
         """Everything wrong with an output; an empty list when it is valid. Predictions may carry confidences."""
         if not isinstance(output, dict):
-            return [_error(pointer, "wrong_type", "must be an object")]
+            return [_error(pointer, "wrong_type", say("must be an object"))]
         return _CHECKS[self.task_type](self, output, pointer, item_input or {}, is_prediction)
 
     def require(self, output: Any, *, pointer: str, item_input: JsonObject | None = None) -> None:
@@ -51,11 +51,15 @@ def compile_schema(task_type: str, body: Any) -> OutputSchema:
     """Check a label schema and make it ready to use; raises InvalidError naming the place below /label_schema."""
     at = "/label_schema"
     if not isinstance(body, dict):
-        raise _invalid(at, "wrong_type", "label_schema must be an object")
+        raise _invalid(at, "wrong_type", say("label_schema must be an object"))
     expected = {"text": set(), "fields": {"fields"}}.get(task_type, {"labels"})
     for name in body:
         if name not in expected:
-            raise _invalid(f"{at}/{_escape(name)}", "unknown_field", f"a {task_type} schema has no {name!r}")
+            raise _invalid(
+                f"{at}/{_escape(name)}",
+                "unknown_field",
+                say("a {task_type} schema has no {name!r}", task_type=task_type, name=name),
+            )
     if task_type == "text":
         return OutputSchema(task_type)
     if task_type == "fields":
@@ -80,9 +84,9 @@ def labels_of(task_type: str, output: JsonObject) -> list[str]:
 
 def _compile_labels(labels: Any, at: str) -> list[str]:
     if not isinstance(labels, list):
-        raise _invalid(at, "wrong_type", "labels must be a list of texts")
+        raise _invalid(at, "wrong_type", say("labels must be a list of texts"))
     if len(labels) > MAX_LABELS:
-        raise _invalid(at, "too_many", f"a schema has at most {MAX_LABELS} labels")
+        raise _invalid(at, "too_many", say("a schema has at most {max_labels} labels", max_labels=MAX_LABELS))
     seen: set[str] = set()
     for index, label in enumerate(labels):
         if (
@@ -92,30 +96,46 @@ def _compile_labels(labels: Any, at: str) -> list[str]:
             or "\x00" in label
         ):
             raise _invalid(
-                f"{at}/{index}", "invalid_label", f"a label is a text of 1 to {MAX_LABEL_LENGTH} characters"
+                f"{at}/{index}",
+                "invalid_label",
+                say(
+                    "a label is a text of 1 to {max_label_length} characters",
+                    max_label_length=MAX_LABEL_LENGTH,
+                ),
             )
         if label in seen:
-            raise _invalid(f"{at}/{index}", "duplicate", f"the label {label!r} is there twice")
+            raise _invalid(
+                f"{at}/{index}", "duplicate", say("the label {label!r} is there twice", label=label)
+            )
         seen.add(label)
     return labels
 
 
 def _compile_fields(fields: Any, at: str) -> dict[str, str]:
     if not isinstance(fields, dict) or not fields:
-        raise _invalid(at, "required", "a fields schema names at least one field")
+        raise _invalid(at, "required", say("a fields schema names at least one field"))
     compiled = {}
     for name, spec in fields.items():
         where = f"{at}/{_escape(name)}"
         if not name.strip() or len(name) > MAX_LABEL_LENGTH or "\x00" in name:
             raise _invalid(
-                where, "invalid_name", f"a field's name is a text of 1 to {MAX_LABEL_LENGTH} characters"
+                where,
+                "invalid_name",
+                say(
+                    "a field's name is a text of 1 to {max_label_length} characters",
+                    max_label_length=MAX_LABEL_LENGTH,
+                ),
             )
         if (
             not isinstance(spec, dict)
             or spec.get("type", "string") not in FIELD_TYPES
             or set(spec) - {"type"}
         ):
-            raise _invalid(where, "invalid_type", f"a field is {{'type': one of {', '.join(FIELD_TYPES)}}}")
+            raise _invalid(
+                where,
+                "invalid_type",
+                say("a field is {{'type': one of {choices}}}", choices=", ".join(FIELD_TYPES)),
+            )
         compiled[name] = spec.get("type", "string")
     return compiled
 
@@ -136,7 +156,7 @@ def _check_multilabel(schema: OutputSchema, output: JsonObject, at: str, _: Json
         return errors
     labels = output["labels"]
     if not isinstance(labels, list) or len(labels) > MAX_PARTS:
-        return [_error(f"{at}/labels", "wrong_type", "must be a list of labels")]
+        return [_error(f"{at}/labels", "wrong_type", say("must be a list of labels"))]
     for index, label in enumerate(labels):
         errors += _label(schema, label, f"{at}/labels/{index}")
     return errors
@@ -147,10 +167,10 @@ def _check_text(_: OutputSchema, output: JsonObject, at: str, __: JsonObject, is
     if errors:
         return errors
     if not isinstance(output["text"], str):
-        errors.append(_error(f"{at}/text", "wrong_type", "must be a text"))
+        errors.append(_error(f"{at}/text", "wrong_type", say("must be a text")))
     words = output.get("words", [])
     if not isinstance(words, list) or len(words) > MAX_PARTS:
-        return [*errors, _error(f"{at}/words", "wrong_type", "must be a list of {text, confidence}")]
+        return [*errors, _error(f"{at}/words", "wrong_type", say("must be a list of {{text, confidence}}"))]
     for index, word in enumerate(words):
         where = f"{at}/words/{index}"
         if (
@@ -158,7 +178,7 @@ def _check_text(_: OutputSchema, output: JsonObject, at: str, __: JsonObject, is
             or set(word) != {"text", "confidence"}
             or not isinstance(word["text"], str)
         ):
-            errors.append(_error(where, "wrong_type", "must be {text, confidence}"))
+            errors.append(_error(where, "wrong_type", say("must be {{text, confidence}}")))
         else:
             errors += _confidence(word["confidence"], f"{where}/confidence")
     return errors
@@ -173,13 +193,17 @@ def _check_fields(
     for part, check in (("fields", None), ("confidences", _confidence), ("boxes", _box_list)):
         values = output.get(part, {})
         if not isinstance(values, dict):
-            errors.append(_error(f"{at}/{part}", "wrong_type", "must be an object with the schema's fields"))
+            errors.append(
+                _error(f"{at}/{part}", "wrong_type", say("must be an object with the schema's fields"))
+            )
             continue
         for name, value in values.items():
             where = f"{at}/{part}/{_escape(name)}"
             kind = schema.fields.get(name)
             if kind is None:
-                errors.append(_error(where, "unknown_field", f"the label schema has no field {name!r}"))
+                errors.append(
+                    _error(where, "unknown_field", say("the label schema has no field {name!r}", name=name))
+                )
             else:
                 errors += check(value, where) if check else _field_value(kind, value, where)
     return errors
@@ -193,7 +217,7 @@ def _check_spans(
         return errors
     spans = output["spans"]
     if not isinstance(spans, list) or len(spans) > MAX_PARTS:
-        return [_error(f"{at}/spans", "wrong_type", "must be a list of {start, end, label}")]
+        return [_error(f"{at}/spans", "wrong_type", say("must be a list of {{start, end, label}}"))]
     text = item.get("text")
     length = len(text) if isinstance(text, str) else None
     optional = {"confidence"} if is_prediction else set()
@@ -212,7 +236,7 @@ def _check_boxes(
         return errors
     boxes = output["boxes"]
     if not isinstance(boxes, list) or len(boxes) > MAX_PARTS:
-        return [_error(f"{at}/boxes", "wrong_type", "must be a list of {x, y, width, height, label}")]
+        return [_error(f"{at}/boxes", "wrong_type", say("must be a list of {{x, y, width, height, label}}"))]
     optional = {"confidence"} if is_prediction else set()
     for index, box in enumerate(boxes):
         where = f"{at}/boxes/{index}"
@@ -239,19 +263,29 @@ _CHECKS: dict[str, _Check] = {
 def _span(schema: OutputSchema, span: JsonObject, at: str, length: int | None) -> Errors:
     start, end = span["start"], span["end"]
     if not _is_int(start) or not _is_int(end):
-        return [_error(at, "wrong_type", "start and end must be whole numbers")]
+        return [_error(at, "wrong_type", say("start and end must be whole numbers"))]
     if not 0 <= start < end or (length is not None and end > length):
-        limit = "" if length is None else f" <= {length}, the length of input.text"
-        return [_error(at, "out_of_range", f"needs 0 <= start < end{limit}")]
+        if length is None:
+            return [_error(at, "out_of_range", say("needs 0 <= start < end"))]
+        detail = say("needs 0 <= start < end <= {length}, the length of input.text", length=length)
+        return [_error(at, "out_of_range", detail)]
     errors = _label(schema, span["label"], f"{at}/label")
     return errors + (_confidence(span["confidence"], f"{at}/confidence") if "confidence" in span else [])
 
 
 def _label(schema: OutputSchema, label: Any, at: str) -> Errors:
     if not isinstance(label, str) or not label.strip() or len(label) > MAX_LABEL_LENGTH:
-        return [_error(at, "wrong_type", f"must be a text of 1 to {MAX_LABEL_LENGTH} characters")]
+        return [
+            _error(
+                at,
+                "wrong_type",
+                say(
+                    "must be a text of 1 to {max_label_length} characters", max_label_length=MAX_LABEL_LENGTH
+                ),
+            )
+        ]
     if schema.labels and label not in schema.labels:
-        return [_error(at, "unknown_label", f"{label!r} is not in the label schema")]
+        return [_error(at, "unknown_label", say("{label!r} is not in the label schema", label=label))]
     return []
 
 
@@ -262,50 +296,53 @@ def _field_value(kind: str, value: Any, at: str) -> Errors:
         return (
             []
             if isinstance(value, str) and _is_date(value)
-            else [_error(at, "wrong_type", "must be a date, YYYY-MM-DD")]
+            else [_error(at, "wrong_type", say("must be a date, YYYY-MM-DD"))]
         )
     fits = {
         "string": isinstance(value, str),
         "number": _is_number(value),
         "boolean": isinstance(value, bool),
     }[kind]
-    return [] if fits else [_error(at, "wrong_type", f"must be a {kind} or null")]
+    return [] if fits else [_error(at, "wrong_type", say("must be a {kind} or null", kind=kind))]
 
 
 def _confidence(value: Any, at: str) -> Errors:
     if _is_number(value) and 0 <= value <= 1:
         return []
-    return [_error(at, "out_of_range", "must be a number from 0 to 1")]
+    return [_error(at, "out_of_range", say("must be a number from 0 to 1"))]
 
 
 def _box_list(value: Any, at: str) -> Errors:
     if isinstance(value, list) and len(value) == 4 and all(_is_number(side) and side >= 0 for side in value):
         return []
-    return [_error(at, "wrong_type", "must be [x, y, width, height], numbers from 0")]
+    return [_error(at, "wrong_type", say("must be [x, y, width, height], numbers from 0"))]
 
 
 def _box(sides: list[Any], at: str) -> Errors:
     if not all(_is_number(side) for side in sides):
-        return [_error(at, "wrong_type", "x, y, width and height must be numbers")]
+        return [_error(at, "wrong_type", say("x, y, width and height must be numbers"))]
     x, y, width, height = sides
     inside = (
         x >= 0 and y >= 0 and width > 0 and height > 0 and x + width <= 1 + _EDGE and y + height <= 1 + _EDGE
     )
     return (
-        [] if inside else [_error(at, "out_of_range", "must lie inside the image, as fractions from 0 to 1")]
+        []
+        if inside
+        else [_error(at, "out_of_range", say("must lie inside the image, as fractions from 0 to 1"))]
     )
 
 
 def _names(value: Any, required: set[str], optional: set[str], at: str) -> Errors:
     if not isinstance(value, dict):
-        return [_error(at, "wrong_type", "must be an object")]
+        return [_error(at, "wrong_type", say("must be an object"))]
     errors = [
-        _error(f"{at}/{_escape(name)}", "unknown_field", f"{name!r} does not belong here")
+        _error(f"{at}/{_escape(name)}", "unknown_field", say("{name!r} does not belong here", name=name))
         for name in value
         if name not in required and name not in optional
     ]
     return errors + [
-        _error(f"{at}/{name}", "required", f"{name} is missing") for name in sorted(required - set(value))
+        _error(f"{at}/{name}", "required", say("{name} is missing", name=name))
+        for name in sorted(required - set(value))
     ]
 
 
@@ -329,9 +366,9 @@ def _escape(name: str) -> str:
     return str(name).replace("~", "~0").replace("/", "~1")
 
 
-def _error(at: str, code: str, detail: str) -> FieldError:
-    return FieldError(at, code, f"{at.lstrip('/') or 'value'}: {detail}")
+def _error(at: str, code: str, detail: Sentence) -> FieldError:
+    return FieldError(at, code, say("{place}: {detail}", place=at.lstrip("/") or "value", detail=detail))
 
 
-def _invalid(at: str, code: str, detail: str) -> InvalidError:
+def _invalid(at: str, code: str, detail: Sentence) -> InvalidError:
     return InvalidError("invalid", detail, [FieldError(at, code, detail)])

@@ -2,7 +2,7 @@
 
 from django.db.models import QuerySet
 
-from labeling.errors import NotFoundError
+from labeling.errors import NotFoundError, say
 from labeling.history.actor import Actor
 from labeling.projects.access import Permission
 from labeling.projects.label_schema import OutputSchema, compile_schema
@@ -50,7 +50,7 @@ def get_member(project: Project, username: str) -> Membership:
     members = Membership.objects.select_related("user").filter(project=project, user__username=username)
     found = members.first() if "\x00" not in username else None
     if found is None:
-        raise NotFoundError("not_found", f"{username!r} is not a member.")
+        raise NotFoundError("not_found", say("{username!r} is not a member.", username=username))
     return found
 
 
@@ -59,5 +59,5 @@ def get_invitation_of(project: Project, invitation_id: int) -> Invitation:
     found = Invitation.objects.filter(project=project, pk=invitation_id) if invitation_id < 2**63 else None
     invitation = found.select_related("created_by", "project").first() if found is not None else None
     if invitation is None:
-        raise NotFoundError("not_found", "There is no such invitation.")
+        raise NotFoundError("not_found", say("There is no such invitation."))
     return invitation

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from labeling.errors import ConflictError, InvalidError, NotFoundError, invalid
+from labeling.errors import ConflictError, InvalidError, NotFoundError, invalid, quote, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.projects.label_schema import compile_schema
@@ -56,7 +56,7 @@ def create_project_rows(
                 created_by_id=by.user_id,
             )
     except IntegrityError as error:
-        raise ConflictError("slug_taken", f"There is a project {slug!r} already.") from error
+        raise ConflictError("slug_taken", say("There is a project {slug!r} already.", slug=slug)) from error
     LabelSchema.objects.create(project=project, number=1, body=label_schema, created_by_id=by.user_id)
     if guidelines:
         _write_guidelines(project, guidelines, by)
@@ -122,7 +122,7 @@ def remove_member(*, project: Project, username: str, by: Actor) -> int:
     found = Membership.objects.filter(project=project, user__username=username)
     member = found.first() if "\x00" not in username else None
     if member is None:
-        raise NotFoundError("not_found", f"{username!r} is not a member.")
+        raise NotFoundError("not_found", say("{username!r} is not a member.", username=username))
     if member.role == Role.OWNER:
         require_other_owner(project, member.user_id)
     member.delete()
@@ -139,7 +139,9 @@ def create_api_key(
 ) -> tuple[ApiKey, str]:
     """A new key and its plain text, which is not stored and cannot be shown again."""
     if not scopes or set(scopes) - set(Scope.values):
-        raise invalid("/scopes", "invalid", f"scopes are one or more of {', '.join(Scope.values)}")
+        raise invalid(
+            "/scopes", "invalid", say("scopes are one or more of {choices}", choices=", ".join(Scope.values))
+        )
     plain = KEY_PREFIX + secrets.token_urlsafe(32)
     key = ApiKey.objects.create(
         name=name,
@@ -190,7 +192,7 @@ def _get_or_invite(username: str, by: Actor) -> Any:
             # Whether the name is free is the database's to say, below: it may be taken at this very moment.
             user.full_clean(exclude=["password"], validate_unique=False, validate_constraints=False)
         except ValidationError as error:
-            raise invalid("/username", "invalid", error.messages[0]) from error
+            raise invalid("/username", "invalid", quote(error.messages[0])) from error
         try:
             with transaction.atomic():
                 user.save()
@@ -199,14 +201,21 @@ def _get_or_invite(username: str, by: Actor) -> Any:
         else:
             record_event(action="user.created", subject=f"user:{username}", by=by)
     if not user.is_active:
-        raise invalid("/username", "inactive", f"the account {username!r} is not active")
+        raise invalid(
+            "/username", "inactive", say("the account {username!r} is not active", username=username)
+        )
     return user
 
 
 def _write_guidelines(project: Project, text: str, by: Actor) -> None:
     if len(text) > MAX_GUIDELINES or "\x00" in text:
         raise invalid(
-            "/guidelines", "too_long", f"guidelines have at most {MAX_GUIDELINES} characters and no U+0000"
+            "/guidelines",
+            "too_long",
+            say(
+                "guidelines have at most {max_guidelines} characters and no U+0000",
+                max_guidelines=MAX_GUIDELINES,
+            ),
         )
     project.guidelines_number += 1
     project.save(update_fields=["guidelines_number"])
@@ -225,7 +234,9 @@ def _extend_schema(project: Project, body: Any, by: Actor) -> None:
     lost += [name for name, kind in old.fields.items() if new.fields.get(name) != kind]
     if lost:
         raise invalid(
-            "/label_schema", "not_extendable", f"{lost[0]!r} is in use and cannot be taken away or changed"
+            "/label_schema",
+            "not_extendable",
+            say("{lost!r} is in use and cannot be taken away or changed", lost=lost[0]),
         )
     project.schema_number += 1
     LabelSchema.objects.create(
@@ -237,14 +248,16 @@ def _check_time_zone(name: str) -> None:
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise invalid("/time_zone", "unknown_time_zone", f"there is no time zone {name!r}") from error
+        raise invalid(
+            "/time_zone", "unknown_time_zone", say("there is no time zone {name!r}", name=name)
+        ) from error
 
 
 def require_other_owner(project: Project, user_id: int) -> None:
     """Refuse where nobody else, who can sign in, owns the project."""
     owners = Membership.objects.filter(project=project, role=Role.OWNER, user__is_active=True)
     if not owners.exclude(user_id=user_id).exists():
-        raise InvalidError("last_owner", "A project keeps at least one owner.")
+        raise InvalidError("last_owner", say("A project keeps at least one owner."))
 
 
 def set_own_keys(*, by: Actor, moved: dict[str, str]) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from labeling.errors import NotFoundError, invalid
+from labeling.errors import NotFoundError, invalid, say
 from labeling.history.actor import Actor
 from labeling.ingestion.models import Item, ModelVersion, Prediction
 from labeling.projects.access import Permission, require
@@ -52,7 +52,9 @@ def claim_tasks(
     """Claim up to `count` tasks of a queue that fit the filter (or one certain task) for this person, with what they need
     to decide."""
     if not 1 <= count <= MOST_AT_ONCE:
-        raise invalid("/count", "out_of_range", f"count must be from 1 to {MOST_AT_ONCE}")
+        raise invalid(
+            "/count", "out_of_range", say("count must be from 1 to {most_at_once}", most_at_once=MOST_AT_ONCE)
+        )
     lease = lease_of(project)
     if task_id is not None:
         claim = _claim_one(project, task_id, by, lease)
@@ -91,14 +93,14 @@ def get_queue(project: Project, slug: str) -> ReviewQueue:
     """A queue of the project by its slug, or NotFoundError."""
     queue = ReviewQueue.objects.filter(project=project, slug=slug).first() if "\x00" not in slug else None
     if queue is None:
-        raise NotFoundError("not_found", "There is no such queue.")
+        raise NotFoundError("not_found", say("There is no such queue."))
     return queue
 
 
 def _claim_one(project: Project, task_id: int, by: Actor, lease: timedelta) -> services.Claim | None:
     task = services.get_task(by, task_id)
     if task.project_id != project.pk:
-        raise NotFoundError("not_found", "There is no such task.")
+        raise NotFoundError("not_found", say("There is no such task."))
     return services.claim_task(task_id=task_id, by=by, lease=lease)
 
 

@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.projects.access import Permission, require
@@ -20,7 +20,11 @@ def set_deadline(*, queue: ReviewQueue, seconds: int | None, by: Actor) -> Revie
         raise invalid(
             "/deadline_seconds",
             "out_of_range",
-            f"a deadline is from {SHORTEST_DEADLINE} s to {LONGEST_DEADLINE} s",
+            say(
+                "a deadline is from {shortest_deadline} s to {longest_deadline} s",
+                shortest_deadline=SHORTEST_DEADLINE,
+                longest_deadline=LONGEST_DEADLINE,
+            ),
         )
     locked = ReviewQueue.objects.select_for_update().get(pk=queue.pk)
     before = locked.deadline_seconds

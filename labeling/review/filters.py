@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection
 
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 from labeling.ingestion.models import ModelVersion
 from labeling.projects.models import Project
 from labeling.review.models import TaskKind
@@ -127,11 +127,17 @@ def read_filter(project: Project, given: Mapping[str, str], *, at: str = "") -> 
     for name, text in values.items():
         if len(text) > LONGEST_VALUE or "\x00" in text:
             raise invalid(
-                f"{at}/{name}", "invalid", f"{name} has at most {LONGEST_VALUE} characters and no U+0000"
+                f"{at}/{name}",
+                "invalid",
+                say(
+                    "{name} has at most {longest_value} characters and no U+0000",
+                    name=name,
+                    longest_value=LONGEST_VALUE,
+                ),
             )
     low, high = (_confidence(values, name, at) for name in ("min_confidence", "max_confidence"))
     if low is not None and high is not None and low > high:
-        raise invalid(f"{at}/min_confidence", "out_of_range", "min_confidence is above max_confidence")
+        raise invalid(f"{at}/min_confidence", "out_of_range", say("min_confidence is above max_confidence"))
     return TaskFilter(
         label=values.get("label"),
         segment=values.get("segment"),
@@ -150,7 +156,7 @@ def _confidence(values: Mapping[str, str], name: str, at: str) -> float | None:
     except ValueError:
         number = -1.0
     if not 0 <= number <= 1:
-        raise invalid(f"{at}/{name}", "out_of_range", f"{name} is a number from 0 to 1")
+        raise invalid(f"{at}/{name}", "out_of_range", say("{name} is a number from 0 to 1", name=name))
     return number
 
 
@@ -161,4 +167,6 @@ def _model_version(project: Project, name: str | None, at: str) -> int | None:
     for version in ModelVersion.objects.filter(project=project):
         if str(version) == name:
             return version.pk
-    raise invalid(f"{at}/model_version", "unknown", f"there is no model version {name!r} in this project")
+    raise invalid(
+        f"{at}/model_version", "unknown", say("there is no model version {name!r} in this project", name=name)
+    )

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from labeling.errors import ConflictError
+from labeling.errors import ConflictError, say
 from labeling.review.models import ReviewTask, TakenBack, TaskState
 
 
@@ -11,7 +11,7 @@ def claim_lost(task: ReviewTask, token: str) -> ConflictError:
     """ConflictError `claim_lost`: who has the task now, and which lead took it back from the holder of this token."""
     holder = task.claimed_by.get_username() if task.claimed_by else None
     extra: dict[str, Any] = {"holder": holder}
-    why = "The claim was lost"
+    why = say("The claim was lost")
     taken = _find_taken_back(task, token)
     if taken is not None:
         who = taken.by.get_username()
@@ -20,16 +20,20 @@ def claim_lost(task: ReviewTask, token: str) -> ConflictError:
             "taken_at": taken.at.isoformat().replace("+00:00", "Z"),
             "reason": taken.reason,
         }
-        why = f"{who} took this task back"
+        why = say("{who} took this task back", who=who)
     elif task.state == TaskState.WAITING:
-        why = "The claim ran out"
+        why = say("The claim ran out")
     now = {
-        TaskState.CLAIMED: f"{holder} holds it now" if taken else f"{holder} holds this task now",
-        TaskState.WAITING: "it waits in the queue again" if taken else "the task waits in the queue again",
-    }.get(TaskState(task.state), "it has been finished" if taken else "the task has been finished")
-    return ConflictError(
-        "claim_lost", f"{why}{';' if task.state == TaskState.WAITING or taken else ':'} {now}.", extra=extra
-    )
+        TaskState.CLAIMED: say("{who} holds it now", who=holder)
+        if taken
+        else say("{who} holds this task now", who=holder),
+        TaskState.WAITING: say("it waits in the queue again")
+        if taken
+        else say("the task waits in the queue again"),
+    }.get(TaskState(task.state), say("it has been finished") if taken else say("the task has been finished"))
+    if task.state == TaskState.WAITING or taken:
+        return ConflictError("claim_lost", say("{why}; {now}.", why=why, now=now), extra=extra)
+    return ConflictError("claim_lost", say("{why}: {now}.", why=why, now=now), extra=extra)
 
 
 def _find_taken_back(task: ReviewTask, token: str) -> TakenBack | None:

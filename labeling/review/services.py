@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from labeling.errors import ConflictError, NotFoundError, invalid
+from labeling.errors import ConflictError, NotFoundError, invalid, say
 from labeling.history.actor import Actor
 from labeling.projects.access import Permission, require
 from labeling.review.filters import EVERYTHING, TaskFilter, find_fitting, fitting_tasks
@@ -165,7 +165,7 @@ def get_task_of_any_queue(actor: Actor, task_id: int, *, for_update: bool = Fals
         else None
     )
     if task is None:
-        raise NotFoundError("not_found", "There is no such task.")
+        raise NotFoundError("not_found", say("There is no such task."))
     require(actor, task.project_id, Permission.REVIEW)
     return task
 
@@ -200,7 +200,7 @@ def skip_task(
 ) -> ReviewTask:
     """Give the task back, for others; this person does not get it again for a while."""
     if "\x00" in reason or len(reason) > 1_000:
-        raise invalid("/reason", "invalid", "a reason has at most 1000 characters and no U+0000")
+        raise invalid("/reason", "invalid", say("a reason has at most 1000 characters and no U+0000"))
     task = lock_claimed_task(task_id=task_id, token=token, by=by)
     if task.reopened:
         put_back(task)
@@ -222,7 +222,7 @@ def reopen_task(*, task: ReviewTask, by: Actor, lease: timedelta, now: datetime 
     if task.state == TaskState.CLAIMED and task.claimed_by_id != by.user_id:
         raise claim_lost(task, "")
     if task.state != TaskState.DECIDED and not task.reopened:
-        raise ConflictError("not_decided", "Only a task that was decided can be reopened.")
+        raise ConflictError("not_decided", say("Only a task that was decided can be reopened."))
     task.state, task.reopened = TaskState.CLAIMED, True
     task.claimed_by_id, task.claim_token, task.claimed_at = by.user_id, uuid.uuid4(), now
     task.lease_expires_at = now + lease
@@ -231,7 +231,7 @@ def reopen_task(*, task: ReviewTask, by: Actor, lease: timedelta, now: datetime 
             task.save()
     except IntegrityError as error:
         raise ConflictError(
-            "task_open", "Another task of this item is open; deciding that one corrects the label."
+            "task_open", say("Another task of this item is open; deciding that one corrects the label.")
         ) from error
     return _claim(task)
 

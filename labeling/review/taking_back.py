@@ -7,7 +7,7 @@ from typing import Any, cast
 from django.db import transaction
 from django.utils import timezone
 
-from labeling.errors import ConflictError, invalid
+from labeling.errors import ConflictError, invalid, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.projects.access import Permission, require
@@ -24,7 +24,7 @@ def take_back(*, task_id: int, by: Actor, reason: str = "") -> dict[str, Any]:
     ConflictError `not_claimed` when nobody holds the task.
     """
     if "\x00" in reason or len(reason) > 1_000:
-        raise invalid("/reason", "invalid", "a reason has at most 1000 characters and no U+0000")
+        raise invalid("/reason", "invalid", say("a reason has at most 1000 characters and no U+0000"))
     task = get_task_of_any_queue(by, task_id, for_update=True)
     require(by, task.project_id, Permission.LEAD_REVIEW)
     if task.state != TaskState.CLAIMED:
@@ -57,7 +57,7 @@ def _get_repeated(task: ReviewTask, by: Actor) -> TakenBack:
     """The taking back that this request has already done, while nothing else has happened to the task."""
     last = TakenBack.objects.filter(task=task).select_related("holder").order_by("-pk").first()
     if task.state != TaskState.WAITING or last is None or last.by_id != by.user_id:
-        raise ConflictError("not_claimed", "Nobody holds this task.")
+        raise ConflictError("not_claimed", say("Nobody holds this task."))
     return last
 
 

@@ -9,27 +9,43 @@ from typing import Any
 
 import cel
 
+from labeling.errors import Sentence, quote, say
+
 NAMES = frozenset({"input", "prediction", "confidence", "model", "model_version", "segment"})
 MAX_LENGTH = 1_000
 _LOOP = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one)\s*\(\s*(\w*)")
 
 
+class ConditionError(ValueError):
+    """The text is not a condition; `detail` says why."""
+
+    def __init__(self, detail: Sentence) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
 class Condition:
-    """A compiled condition. Raises ValueError, with a sentence, when the text is not one."""
+    """A compiled condition. Raises ConditionError when the text is not one."""
 
     def __init__(self, source: str) -> None:
         if len(source) > MAX_LENGTH:
-            raise ValueError(f"a condition has at most {MAX_LENGTH} characters")
+            raise ConditionError(say("a condition has at most {most} characters", most=MAX_LENGTH))
         loop_names = _LOOP.findall(source)
         if len(loop_names) > 1:
-            raise ValueError("a condition has at most one of map, filter, all, exists, exists_one")
+            raise ConditionError(say("a condition has at most one of map, filter, all, exists, exists_one"))
         try:
             self._program = cel.compile(source)
         except ValueError as error:
-            raise ValueError(str(error).split("\n", 1)[0]) from error
+            raise ConditionError(quote(str(error).split("\n", 1)[0])) from error
         unknown = sorted(set(self._program.variables()) - NAMES - set(loop_names))
         if unknown:
-            raise ValueError(f"unknown name {unknown[0]!r}; known are {', '.join(sorted(NAMES))}")
+            raise ConditionError(
+                say(
+                    "unknown name {name!r}; known are {names}",
+                    name=unknown[0],
+                    names=", ".join(sorted(NAMES)),
+                )
+            )
 
     def holds(self, facts: dict[str, Any]) -> bool:
         """Whether the condition is true for these facts."""

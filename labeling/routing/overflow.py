@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from labeling.errors import FieldError
+from labeling.errors import FieldError, say
 
 MOST_WAITING = 99_999  # queues are counted up to 100,000
 LONGEST_AFTER = 30 * 24 * 3600
@@ -45,26 +45,33 @@ def compile_overflow(value: Any, fallback_mode: str, at: str, errors: list[Field
     """The rule made ready; what is wrong with it goes to `errors`."""
     mode = value.get("mode") if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(mode, str) or mode not in _FIELDS:
-        errors.append(FieldError(f"{at}/mode", "invalid", "overflow mode is keep, fallback or refuse"))
+        errors.append(FieldError(f"{at}/mode", "invalid", say("overflow mode is keep, fallback or refuse")))
         return Overflow()
     given = {name: part for name, part in value.items() if name != "mode" and part is not None}
     errors += [
-        FieldError(f"{at}/{name}", "invalid", f"an overflow with mode {mode} has no {name!r}")
+        FieldError(
+            f"{at}/{name}",
+            "invalid",
+            say("an overflow with mode {mode} has no {name!r}", mode=mode, name=name),
+        )
         for name in sorted((set(given) | (set(value) - _NAMES)) - _FIELDS[mode])
     ]
     if mode == "refuse" and not _is_whole(given.get("waiting_max"), 1, MOST_WAITING):
-        detail = f"waiting_max must be a whole number from 1 to {MOST_WAITING}"
+        detail = say("waiting_max must be a whole number from 1 to {most}", most=MOST_WAITING)
         errors.append(FieldError(f"{at}/waiting_max", "invalid", detail))
     if mode == "fallback":
         after = given.get("after_seconds", SHORTEST_AFTER)
         if not _is_whole(after, SHORTEST_AFTER, LONGEST_AFTER):
-            detail = (
-                f"after_seconds must be a whole number from {SHORTEST_AFTER} to {LONGEST_AFTER}, or null for"
-                " the queue's deadline"
+            detail = say(
+                "after_seconds must be a whole number from {least} to {most}, or null for the queue's deadline",
+                least=SHORTEST_AFTER,
+                most=LONGEST_AFTER,
             )
             errors.append(FieldError(f"{at}/after_seconds", "invalid", detail))
         elif fallback_mode == "manual":
-            detail = "the fallback is a person, so it cannot answer late reviews: choose constant or rules"
+            detail = say(
+                "the fallback is a person, so it cannot answer late reviews: choose constant or rules"
+            )
             errors.append(FieldError(f"{at}/mode", "invalid", detail))
     return Overflow(mode, given.get("waiting_max"), given.get("after_seconds"))
 

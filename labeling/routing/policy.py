@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from labeling.errors import FieldError, InvalidError
+from labeling.errors import FieldError, InvalidError, Sentence, say
 from labeling.projects.label_schema import OutputSchema
-from labeling.routing.conditions import Condition
+from labeling.routing.conditions import Condition, ConditionError
 from labeling.routing.overflow import Overflow, compile_overflow
 
 RouteName = Literal["auto", "review", "fallback"]
@@ -143,14 +143,16 @@ def compile_policy(body: Any, *, schema: OutputSchema, at: str = "") -> Policy:
     """Check a policy, fill in the defaults and make it ready; raises InvalidError naming each wrong field."""
     if not isinstance(body, dict):
         raise InvalidError(
-            "invalid", "a policy is an object", [FieldError(at, "wrong_type", "must be an object")]
+            "invalid", say("a policy is an object"), [FieldError(at, "wrong_type", say("must be an object"))]
         )
     complete = {**DEFAULTS, **body}
     errors = [
-        FieldError(f"{at}/{n}", "unknown_field", f"a policy has no {n!r}") for n in body if n not in DEFAULTS
+        FieldError(f"{at}/{n}", "unknown_field", say("a policy has no {n!r}", n=n))
+        for n in body
+        if n not in DEFAULTS
     ]
     errors += [
-        FieldError(f"{at}/{name}", "invalid", f"{name} {problem}")
+        FieldError(f"{at}/{name}", "invalid", say("{name} {problem}", name=name, problem=problem))
         for name, check in _CHECKS.items()
         if (problem := check(complete[name]))
     ]
@@ -167,10 +169,10 @@ def compile_policy(body: Any, *, schema: OutputSchema, at: str = "") -> Policy:
 def _check_together(body: Mapping[str, Any], at: str) -> list[FieldError]:
     errors = []
     if body["low"] > body["high"]:
-        errors.append(FieldError(f"{at}/low", "invalid", "low may not be above high"))
+        errors.append(FieldError(f"{at}/low", "invalid", say("low may not be above high")))
     if body["autonomy"] != "off" and body["audit_rate"] == 0:
         errors.append(
-            FieldError(f"{at}/audit_rate", "invalid", "autonomy needs audits: audit_rate may not be 0")
+            FieldError(f"{at}/audit_rate", "invalid", say("autonomy needs audits: audit_rate may not be 0"))
         )
     return errors
 
@@ -179,7 +181,13 @@ def _compile_overrides(
     value: Any, schema: OutputSchema, at: str, errors: list[FieldError]
 ) -> tuple[Override, ...]:
     if not isinstance(value, list) or len(value) > MAX_OVERRIDES:
-        errors.append(FieldError(at, "invalid", f"overrides must be a list of at most {MAX_OVERRIDES}"))
+        errors.append(
+            FieldError(
+                at,
+                "invalid",
+                say("overrides must be a list of at most {max_overrides}", max_overrides=MAX_OVERRIDES),
+            )
+        )
         return ()
     compiled = []
     for index, item in enumerate(value):
@@ -200,23 +208,23 @@ def _compile_overrides(
     return tuple(compiled)
 
 
-def _override_problem(item: Any, schema: OutputSchema) -> tuple[str, str] | None:
+def _override_problem(item: Any, schema: OutputSchema) -> tuple[str, Sentence] | None:
     if not isinstance(item, dict) or set(item) - {"label", "segment", "high", "low", "force_review"}:
-        return "", "an override has label or segment, and high, low or force_review"
+        return "", say("an override has label or segment, and high, low or force_review")
     if not isinstance(item.get("label", item.get("segment")), str):
-        return "", "an override names a label or a segment"
+        return "", say("an override names a label or a segment")
     for name in ("label", "segment"):
         if name in item and not isinstance(item[name], str):
-            return f"/{name}", f"{name} must be a text"
+            return f"/{name}", say("{name} must be a text", name=name)
     if "label" in item and schema.labels and item["label"] not in schema.labels:
-        return "/label", f"{item['label']!r} is not in the label schema"
+        return "/label", say("{label!r} is not in the label schema", label=item["label"])
     for name in ("high", "low"):
-        if item.get(name) is not None and _share(item[name]):
-            return f"/{name}", f"{name} {_share(item[name])}"
+        if item.get(name) is not None and (problem := _share(item[name])):
+            return f"/{name}", say("{name} {problem}", name=name, problem=problem)
     if item.get("high") is not None and item.get("low") is not None and item["low"] > item["high"]:
-        return "/low", "low may not be above high"
+        return "/low", say("low may not be above high")
     if not isinstance(item.get("force_review", False), bool):
-        return "/force_review", "force_review must be true or false"
+        return "/force_review", say("force_review must be true or false")
     return None
 
 
@@ -224,10 +232,10 @@ def _compile_fallback(value: Any, schema: OutputSchema, at: str, errors: list[Fi
     names = {"manual": {"mode"}, "constant": {"mode", "output"}, "rules": {"mode", "rules", "else"}}
     mode = value.get("mode") if isinstance(value, dict) else None
     if not isinstance(mode, str) or mode not in names:
-        errors.append(FieldError(f"{at}/mode", "invalid", "fallback mode is manual, constant or rules"))
+        errors.append(FieldError(f"{at}/mode", "invalid", say("fallback mode is manual, constant or rules")))
         return Fallback("manual")
     errors += [
-        FieldError(f"{at}/{name}", "invalid", f"a {mode} fallback has no {name!r}")
+        FieldError(f"{at}/{name}", "invalid", say("a {mode} fallback has no {name!r}", mode=mode, name=name))
         for name in set(value) - names[mode]
     ]
     if mode == "manual":
@@ -248,23 +256,28 @@ def _compile_rules(
 ) -> tuple[tuple[Condition, dict[str, Any]], ...]:
     if not isinstance(value, list) or len(value) > MAX_RULES:
         errors.append(
-            FieldError(at, "invalid", f"rules must be a list of at most {MAX_RULES} of {{when, output}}")
+            FieldError(
+                at,
+                "invalid",
+                say("rules must be a list of at most {max_rules} of {{when, output}}", max_rules=MAX_RULES),
+            )
         )
         return ()
     compiled = []
     for index, rule in enumerate(value):
         where = f"{at}/{index}"
         if not isinstance(rule, dict) or set(rule) != {"when", "output"} or not isinstance(rule["when"], str):
-            errors.append(FieldError(where, "invalid", "a rule is {when: a condition, output}"))
+            errors.append(FieldError(where, "invalid", say("a rule is {{when: a condition, output}}")))
             continue
         errors += schema.check(rule["output"], pointer=f"{where}/output")
         try:
             compiled.append((Condition(rule["when"]), rule["output"]))
-        except ValueError as error:
-            errors.append(FieldError(f"{where}/when", "invalid", str(error)))
+        except ConditionError as error:
+            errors.append(FieldError(f"{where}/when", "invalid", error.detail))
     return tuple(compiled)
 
 
+_Check = Callable[[Any], Sentence | None]
 _INTERVAL = re.compile(r"0|[1-9][0-9]{0,5}[smhd]")
 
 
@@ -272,37 +285,41 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _share(value: Any) -> str:
-    return "" if _is_number(value) and 0 <= value <= 1 else "must be a number from 0 to 1"
+def _share(value: Any) -> Sentence | None:
+    return None if _is_number(value) and 0 <= value <= 1 else say("must be a number from 0 to 1")
 
 
-def _inner_share(value: Any) -> str:
-    return "" if _is_number(value) and 0 < value < 1 else "must be a number above 0 and below 1"
+def _inner_share(value: Any) -> Sentence | None:
+    return None if _is_number(value) and 0 < value < 1 else say("must be a number above 0 and below 1")
 
 
-def _between(least: int, most: int) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
+def _between(least: int, most: int) -> _Check:
+    def check(value: Any) -> Sentence | None:
         whole = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-        return "" if whole else f"must be a whole number from {least} to {most}"
+        return None if whole else say("must be a whole number from {least} to {most}", least=least, most=most)
 
     return check
 
 
-def _flag(value: Any) -> str:
-    return "" if isinstance(value, bool) else "must be true or false"
+def _flag(value: Any) -> Sentence | None:
+    return None if isinstance(value, bool) else say("must be true or false")
 
 
-def _alpha_by_label(value: Any) -> str:
+def _autonomy(value: Any) -> Sentence | None:
+    return None if value in ("off", "suggest", "on") else say("must be off, suggest or on")
+
+
+def _alpha_by_label(value: Any) -> Sentence | None:
     fits = isinstance(value, dict) and all(not _inner_share(alpha) for alpha in value.values())
-    return "" if fits else "must give labels a number above 0 and below 1"
+    return None if fits else say("must give labels a number above 0 and below 1")
 
 
-def _interval(value: Any) -> str:
+def _interval(value: Any) -> Sentence | None:
     fits = isinstance(value, str) and _INTERVAL.fullmatch(value)
-    return "" if fits else 'must be like "1d", "12h", "30m", "0"'
+    return None if fits else say('must be like "1d", "12h", "30m", "0"')
 
 
-_CHECKS: dict[str, Callable[[Any], str]] = {
+_CHECKS: dict[str, _Check] = {
     "high": _share,
     "low": _share,
     "audit_rate": _share,
@@ -310,12 +327,12 @@ _CHECKS: dict[str, Callable[[Any], str]] = {
     "alpha": _inner_share,
     "delta": _inner_share,
     "alpha_by_label": _alpha_by_label,
-    "autonomy": lambda value: "" if value in ("off", "suggest", "on") else "must be off, suggest or on",
+    "autonomy": _autonomy,
     "autonomy_min_interval": _interval,
     "operator_cap": _share,
     "detector_threshold": _between(10, 1_000_000),
     "strict": _flag,
-    "assumed_false_accept": lambda value: "" if value is None else _share(value),
+    "assumed_false_accept": lambda value: None if value is None else _share(value),
     "blind_audit": _flag,
     "sentinel_rate": _share,
     "second_review_rate": _share,

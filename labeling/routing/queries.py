@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from django.db.models import Sum
 
-from labeling.errors import NotFoundError
+from labeling.errors import NotFoundError, say
 from labeling.projects.label_schema import OutputSchema, compile_schema
 from labeling.projects.models import LabelSchema, Project
 from labeling.routing.models import Overflowing, PolicyPeriod, PolicyVersion
@@ -130,5 +130,5 @@ def get_policy(project: Project, number: int) -> PolicyVersion:
     """A policy version by number, or NotFoundError."""
     version = PolicyVersion.objects.filter(project=project, number=number).first()
     if version is None:
-        raise NotFoundError("not_found", f"There is no policy version {number}.")
+        raise NotFoundError("not_found", say("There is no policy version {number}.", number=number))
     return version

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.projects.models import Project
@@ -23,7 +23,7 @@ def publish_policy(*, project: Project, body: Any, by: Actor, note: str = "", at
     policy = compile_policy(body, schema=schema, at=at)
     _require_simulation_for_no_interval(project, policy, at)
     if "\x00" in note or len(note) > 2_000:
-        raise invalid("/note", "invalid", "a note has at most 2000 characters and no U+0000")
+        raise invalid("/note", "invalid", say("a note has at most 2000 characters and no U+0000"))
     with transaction.atomic():
         locked = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         before = PolicyVersion.objects.filter(project=locked, number=locked.policy_number).first()
@@ -61,5 +61,5 @@ def touch_routing(project_id: int) -> None:
 def _require_simulation_for_no_interval(project: Project, policy: Policy, at: str) -> None:
     if policy.body["autonomy_min_interval"] == "0" and not project.simulation:
         raise invalid(
-            f"{at}/autonomy_min_interval", "invalid", 'the interval "0" is for simulation projects only'
+            f"{at}/autonomy_min_interval", "invalid", say('the interval "0" is for simulation projects only')
         )

@@ -12,9 +12,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from labeling.web.wording import in_language
+
 register = template.Library()
 
 THIN_SPACE = "\u202f"
+
+
+register.filter(in_language)
 
 
 @register.filter

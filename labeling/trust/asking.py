@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from labeling.errors import InvalidError, invalid
+from labeling.errors import InvalidError, Sentence, invalid, say
 from labeling.trust.timegrid import EVERY, Every, day_of, day_start, hour_of, week_of
 
 __all__ = ["BY", "By", "TrustQuery", "Window", "read_query", "window_of"]
@@ -59,10 +59,10 @@ def read_query(params: Mapping[str, str]) -> TrustQuery:
     """The question in a query string. InvalidError naming the field that cannot be understood or combined."""
     every = params.get("every") or "day"
     if every not in EVERY:
-        raise invalid("/every", "unknown", f"every is one of {', '.join(EVERY)}")
+        raise invalid("/every", "unknown", say("every is one of {choices}", choices=", ".join(EVERY)))
     by = params.get("by") or None
     if by is not None and by not in BY:
-        raise invalid("/by", "unknown", f"by is one of {', '.join(BY)}")
+        raise invalid("/by", "unknown", say("by is one of {choices}", choices=", ".join(BY)))
     query = TrustQuery(
         start=_read_moment(params, "from"),
         end=_read_moment(params, "to"),
@@ -84,7 +84,7 @@ def window_of(query: TrustQuery, zone: ZoneInfo, *, known: tuple[date, date] | N
     end = query.end if query.end is not None else max(today, last_known, _date_of(query.start, zone) or today)
     begins, ends = _begin(start, zone), _end(end, zone)
     if begins >= ends:
-        raise invalid("/to", "out_of_range", "to must be after from")
+        raise invalid("/to", "out_of_range", say("to must be after from"))
     first, last = day_of(begins, zone), day_of(ends - _INSTANT, zone)
     if query.every != "hour":
         return Window(day_start(first, zone), day_start(last + _DAY, zone), first, last, whole_days=True)
@@ -116,10 +116,12 @@ def _read_moment(params: Mapping[str, str], name: str) -> date | datetime | None
             found = datetime.fromisoformat(f"{day_part}T{clock}{offset}").astimezone(UTC)
             day = found.date()
     except (ValueError, OverflowError) as error:
-        detail = f"{name} is a date (2025-03-31) or a time with offset (2025-03-31T14:00:00Z)"
+        detail = say("{name} is a date (2025-03-31) or a time with offset (2025-03-31T14:00:00Z)", name=name)
         raise invalid(f"/{name}", "invalid", detail) from error
     if not _EARLIEST <= day <= _LATEST:
-        raise invalid(f"/{name}", "out_of_range", f"{name} lies between the years 1900 and 2200")
+        raise invalid(
+            f"/{name}", "out_of_range", say("{name} lies between the years 1900 and 2200", name=name)
+        )
     return found
 
 
@@ -128,7 +130,13 @@ def _read_filter(params: Mapping[str, str], name: str) -> str | None:
     if value is None or value == "":
         return None
     if len(value) > _MAX_FILTER or "\x00" in value:
-        raise invalid(f"/{name}", "invalid", f"{name} has at most {_MAX_FILTER} characters and no U+0000")
+        raise invalid(
+            f"/{name}",
+            "invalid",
+            say(
+                "{name} has at most {max_filter} characters and no U+0000", name=name, max_filter=_MAX_FILTER
+            ),
+        )
     return value
 
 
@@ -138,20 +146,23 @@ def _check_combination(query: TrustQuery) -> None:
     kinds |= {query.by} & {"segment", "label", "band"} if query.by else set()
     if query.about_people:
         if query.model_version is not None:
-            raise _cannot("model_version", "rates of reviewers are not kept by model version")
+            raise _cannot("model_version", say("rates of reviewers are not kept by model version"))
         if query.by not in (None, "reviewer"):
-            raise _cannot("by", f"rates of one reviewer are not kept by {query.by}")
+            raise _cannot("by", say("rates of one reviewer are not kept by {by}", by=query.by))
         kinds.add("reviewer")
     if len(kinds) > 1:
         one, other = sorted(kinds)[:2]
         raise _cannot(
-            "by" if query.by in kinds else one, f"counts are kept by {one} or by {other}, not by both"
+            "by" if query.by in kinds else one,
+            say("counts are kept by {one} or by {other}, not by both", one=one, other=other),
         )
     if kinds and query.every == "hour":
-        raise _cannot("every", f"by {kinds.pop()}, counts are kept by day: every is day or week")
+        raise _cannot(
+            "every", say("by {kind}, counts are kept by day: every is day or week", kind=kinds.pop())
+        )
 
 
-def _cannot(name: str, detail: str) -> InvalidError:
+def _cannot(name: str, detail: Sentence) -> InvalidError:
     return invalid(f"/{name}", "not_available", detail)
 
 

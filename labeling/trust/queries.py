@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 from labeling.ingestion.models import ModelVersion
 from labeling.projects.models import Project
 from labeling.routing.models import PolicyVersion
@@ -183,7 +183,11 @@ def _wanted_versions(query: TrustQuery, versions: Mapping[int, str]) -> list[int
         return None
     found = [pk for pk, name in versions.items() if name == query.model_version]
     if not found:
-        raise invalid("/model_version", "unknown", f"there is no model version {query.model_version!r}")
+        raise invalid(
+            "/model_version",
+            "unknown",
+            say("there is no model version {model_version!r}", model_version=query.model_version),
+        )
     return found
 
 

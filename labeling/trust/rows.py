@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 from labeling.trust.asking import TrustQuery, Window, whole_weeks
 from labeling.trust.buckets import BUCKET_COUNT
 from labeling.trust.figures import KnownItems, Sums
@@ -213,7 +213,9 @@ def _slice_filter(query: TrustQuery) -> tuple[str, str, list[Any]]:
 
 def _refuse_too_many(points: int, rows: int) -> None:
     if points > MAX_POINTS or rows > _MAX_ROWS:
-        detail = f"this would be more than {MAX_POINTS} points: ask for a shorter time or a longer step"
+        detail = say(
+            "this would be more than {most} points: ask for a shorter time or a longer step", most=MAX_POINTS
+        )
         raise invalid("/every", "too_many_points", detail)
 
 

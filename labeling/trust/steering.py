@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from labeling.errors import ConflictError, FieldError, InvalidError, invalid
+from labeling.errors import ConflictError, FieldError, InvalidError, invalid, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.ingestion.models import ModelVersion
@@ -134,13 +134,19 @@ def lower_level(
     if level > most:
         raise ConflictError(
             "above_certified",
-            f"Level {level} is above what is certified, {most}: only evidence raises that.",
+            say(
+                "Level {level} is above what is certified, {most}: only evidence raises that.",
+                level=level,
+                most=most,
+            ),
             extra={"certified": most},
         )
     if not looker.policy.is_earned:
         raise ConflictError(
             "autonomy_off",
-            "Autonomy is off: the threshold of the policy rules. Stop automatic results, or change the policy.",
+            say(
+                "Autonomy is off: the threshold of the policy rules. Stop automatic results, or change the policy."
+            ),
         )
     for scope in scopes:
         before = state_of(scope)
@@ -168,7 +174,7 @@ def accept_level(
     reason = _checked(reason, required=False)
     looker = _looker(project, now)
     if looker.policy.body["autonomy"] != Mode.SUGGEST:
-        raise ConflictError("nothing_proposed", 'Levels are accepted where the policy says "suggest".')
+        raise ConflictError("nothing_proposed", say('Levels are accepted where the policy says "suggest".'))
     done = []
     for scope in _scopes(looker, version):
         before = state_of(scope)
@@ -185,7 +191,9 @@ def accept_level(
         )
         done.append(scope)
     if not done:
-        raise ConflictError("above_certified", f"Level {level} is above what is certified and allowed.")
+        raise ConflictError(
+            "above_certified", say("Level {level} is above what is certified and allowed.", level=level)
+        )
     _record(looker, "autonomy.accepted", by, reason=reason, level=level)
 
 
@@ -195,7 +203,7 @@ def find_version(project: Project, name: str | None) -> ModelVersion | None:
         return None
     found = [v for v in ModelVersion.objects.filter(project=project) if str(v) == name]
     if not found:
-        raise invalid("/model_version", "unknown", f"there is no model version {name!r}")
+        raise invalid("/model_version", "unknown", say("there is no model version {name!r}", name=name))
     return found[0]
 
 
@@ -255,7 +263,11 @@ def _record(looker: Looker, action: str, by: Actor, **details: object) -> None:
 def _checked(reason: str, *, required: bool = True) -> str:
     reason = reason.strip()
     if required and not reason:
-        raise InvalidError("required", "say why", [FieldError("/reason", "required", "say why")])
+        raise InvalidError("required", say("say why"), [FieldError("/reason", "required", say("say why"))])
     if "\x00" in reason or len(reason) > MAX_REASON:
-        raise invalid("/reason", "invalid", f"a reason has at most {MAX_REASON} characters and no U+0000")
+        raise invalid(
+            "/reason",
+            "invalid",
+            say("a reason has at most {max_reason} characters and no U+0000", max_reason=MAX_REASON),
+        )
     return reason

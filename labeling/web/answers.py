@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import QueryDict
-from django.utils.translation import gettext as _
 
 from labeling.decisions.diffing import core_output, equal
 from labeling.decisions.models import Verdict
-from labeling.errors import InvalidError, invalid
+from labeling.errors import InvalidError, invalid, say
 from labeling.projects.label_schema import OutputSchema
 from labeling.review.models import TaskKind
 
@@ -48,7 +47,7 @@ def read_answer(
     if schema.task_type in ("spans", "boxes"):
         if kind != TaskKind.REVIEW:
             raise InvalidError(
-                "not_editable", _("Marks cannot be drawn on this page yet: skip it, or escalate it.")
+                "not_editable", say("Marks cannot be drawn on this page yet: skip it, or escalate it.")
             )
         return PostedAnswer(Verdict.CONFIRMED, None, seconds, note)
     output = _READERS[schema.task_type](form, schema, shown)
@@ -63,7 +62,7 @@ def read_answer(
 def _read_label(form: QueryDict, _schema: OutputSchema, _shown: Mapping[str, Any] | None) -> dict[str, Any]:
     label = form.get("label", "").strip()
     if not label:
-        raise invalid("/output/label", "required", _("No label is chosen."))
+        raise invalid("/output/label", "required", say("No label is chosen."))
     return {"label": label}
 
 
@@ -73,14 +72,14 @@ def _read_labels(form: QueryDict, schema: OutputSchema, shown: Mapping[str, Any]
     else:
         labels = [line.strip() for line in form.get("labels", "").splitlines() if line.strip()]
     if not labels and not form.get("no_label") and shown is None:
-        raise invalid("/output/labels", "required", _("Choose a label, or tick “No label applies”."))
+        raise invalid("/output/labels", "required", say("Choose a label, or tick “No label applies”."))
     return {"labels": list(dict.fromkeys(labels))}
 
 
 def _read_text(form: QueryDict, _schema: OutputSchema, shown: Mapping[str, Any] | None) -> dict[str, Any]:
     text = plain_lines(form.get("text", ""))
     if shown is None and not text.strip() and not form.get("no_text"):
-        raise invalid("/output/text", "required", _("There is no text yet."))
+        raise invalid("/output/text", "required", say("There is no text yet."))
     if shown is not None and same_text(text, shown["text"]):
         return {"text": shown["text"]}
     return {"text": text}
@@ -90,7 +89,7 @@ def _read_fields(form: QueryDict, schema: OutputSchema, shown: Mapping[str, Any]
     known = shown["fields"] if shown is not None else {}
     typed = {name: form.get(FIELD_PREFIX + name, "") for name in schema.fields}
     if shown is None and not any(value.strip() for value in typed.values()) and not form.get("no_fields"):
-        raise invalid("/output/fields", "required", _("Fill in a field, or tick “No field is there”."))
+        raise invalid("/output/fields", "required", say("Fill in a field, or tick “No field is there”."))
     return {"fields": {n: _field_value(schema.fields[n], text, known.get(n)) for n, text in typed.items()}}
 
 
@@ -156,7 +155,7 @@ def _given(text: str) -> dict[str, Any]:
     except ValueError:
         output = None
     if not isinstance(output, dict):
-        raise invalid("/output", "wrong_type", _("This is not one of the answers."))
+        raise invalid("/output", "wrong_type", say("This is not one of the answers."))
     return output
 
 

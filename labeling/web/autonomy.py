@@ -29,6 +29,7 @@ from labeling.trust.services import ensure_folded
 from labeling.trust.steering import accept_level, find_version, lower_level, resume_automatic
 from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.page import page
+from labeling.web.wording import in_language
 
 SHOWN_EVENTS = 60
 _RECALLS = (1, 6, 24, 72)
@@ -247,7 +248,7 @@ def _steer(request: HttpRequest, slug: str, act: Callable[[ProjectFrame], str]) 
     try:
         messages.success(request, act(frame))
     except LabelingError as error:
-        messages.error(request, error.detail)
+        messages.error(request, in_language(error.detail))
     return redirect("autonomy:overview", slug)
 
 

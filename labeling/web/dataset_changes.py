@@ -12,6 +12,7 @@ from labeling.datasets.storage import StorageError, open_storage
 from labeling.errors import LabelingError
 from labeling.projects.models import Project
 from labeling.web.outputs import describe
+from labeling.web.wording import in_language
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def compare(
             open_storage(), dataset, older, newer, only=only or None, after=after, limit=limit
         )
     except LabelingError as error:
-        return Comparison(older, newer, only, None, [], error.detail)
+        return Comparison(older, newer, only, None, [], in_language(error.detail))
     except StorageError as error:
         logger.warning("dataset storage: %s", error)
         return Comparison(

@@ -29,6 +29,7 @@ from labeling.web.dataset_reading import Reader, list_readers
 from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.outputs import describe
 from labeling.web.page import page
+from labeling.web.wording import in_language
 
 SHOWN_LABELS = 40
 OFFERED_VERSIONS = 200
@@ -100,7 +101,7 @@ def tag(request: HttpRequest, slug: str, reference: str) -> HttpResponseBase:
             protected = True if request.POST.get("protected") else None
             set_tag(dataset=dataset, number=found.number, name=name, protected=protected, by=frame.actor)
     except (InvalidError, ConflictError, NotFoundError) as error:
-        messages.error(request, error.detail)
+        messages.error(request, in_language(error.detail))
     return redirect("dataset:version", slug, found.number)
 
 

@@ -19,6 +19,7 @@ from labeling.trust.models import SliceKind, SliceValue
 from labeling.web import workplace
 from labeling.web.frame import project_frame
 from labeling.web.page import is_fragment, page
+from labeling.web.wording import in_language
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def show_form(
         is_single=project.task_type == "classification",
         segments=sorted(set(segments.values_list("value", flat=True))),
         versions=[str(v) for v in ModelVersion.objects.filter(project=project).order_by("-pk")],
-        problem=error.detail if error else "",
+        problem=in_language(error.detail) if error else "",
         field=error.errors[0].pointer.strip("/") if error and error.errors else "",
     )
     template = "review/filter.html#form" if is_fragment(request) else "review/filter.html"

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 
 from labeling.errors import LabelingError
+from labeling.web.wording import in_language
 
 _PLAIN = (
     forms.TextInput,
@@ -33,7 +34,7 @@ def put_errors(form: forms.Form, error: LabelingError, places: Mapping[str, str]
     for part in error.errors:
         name = next((field for start, field in places.items() if part.pointer.startswith(start)), None)
         if name in form.fields:
-            form.add_error(name, part.detail)
+            form.add_error(name, in_language(part.detail))
             shown = True
     if not shown:
-        form.add_error(None, error.detail)
+        form.add_error(None, in_language(error.detail))

@@ -16,6 +16,7 @@ from labeling.projects.access import Permission
 from labeling.projects.models import Project
 from labeling.web.frame import project_frame
 from labeling.web.page import is_fragment, page
+from labeling.web.wording import in_language
 
 PAGE_SIZE = 50
 _MOST_PEOPLE = 500
@@ -50,7 +51,7 @@ def _history(project: Project, wanted: Any) -> HistoryPage:
         rows = list_events(project.pk, filters=filters, before=_before(wanted), zone=project.time_zone)
         found, problem = list(rows[: PAGE_SIZE + 1]), ""
     except InvalidError as error:
-        found, problem = [], error.detail
+        found, problem = [], in_language(error.detail)
     page_of = found[:PAGE_SIZE]
     for event in page_of:
         event.told = tell(event.details)  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from labeling.decisions.diffing import core_output
 from labeling.decisions.models import Verdict
-from labeling.errors import InvalidError, NotFoundError, invalid
+from labeling.errors import InvalidError, NotFoundError, invalid, say
 from labeling.ingestion.models import Item, ModelVersion, Prediction, Route
 from labeling.pipeline.items import get_item_story
 from labeling.pipeline.search import FILTERS, PredictionPage, list_predictions
@@ -23,6 +23,7 @@ from labeling.web.inputs import Block, show_input
 from labeling.web.media import MediaLinks
 from labeling.web.outputs import describe
 from labeling.web.page import is_fragment, page
+from labeling.web.wording import in_language
 
 PAGE_SIZE = 50
 _MOST_CHOICES = 500
@@ -66,7 +67,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         found = list_predictions(project, filters=filters, before=_before(request), limit=PAGE_SIZE)
     except InvalidError as error:
-        found, problem = PredictionPage([], None, 0, None), error.detail
+        found, problem = PredictionPage([], None, 0, None), in_language(error.detail)
     for row in found.rows:
         row["text"] = describe(project.task_type, row["prediction"])
     names = ModelVersion.objects.filter(project=project).values_list("name", "version")[:_MOST_CHOICES]
@@ -157,5 +158,5 @@ def _before(request: HttpRequest) -> int | None:
     if not text:
         return None
     if not text.isdecimal() or not text.isascii() or len(text) > 18:
-        raise invalid("/before", "invalid", _("This is not an address that was given out."))
+        raise invalid("/before", "invalid", say("This is not an address that was given out."))
     return int(text)

@@ -5,9 +5,8 @@ from datetime import timedelta
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 from labeling.ledger.models import LedgerRun
 from labeling.ledger.runs import ask_for_run
 from labeling.projects.access import require_admin
@@ -27,7 +26,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         period = request.POST.get("period", "")
         if period not in PERIODS:
-            raise invalid("/period", "invalid", _("Choose how far back to look."))
+            raise invalid("/period", "invalid", say("Choose how far back to look."))
         back = PERIODS[period]
         ask_for_run(by=actor, since=timezone.now() - back if back else None)
         check_ledgers.delay_on_commit()

@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 
-from labeling.errors import NotFoundError
+from labeling.errors import NotFoundError, say
 from labeling.ingestion.models import Item
 from labeling.projects.access import Permission, get_project
 from labeling.web import actor_of
@@ -133,4 +133,4 @@ def _partial(request: HttpRequest, content: bytes) -> HttpResponse:
 
 
 def _nothing() -> NotFoundError:
-    return NotFoundError("not_found", "There is no such medium, or it is not yours to see.")
+    return NotFoundError("not_found", say("There is no such medium, or it is not yours to see."))

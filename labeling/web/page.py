@@ -22,6 +22,7 @@ from labeling.errors import (
     NotAllowedError,
     NotFoundError,
 )
+from labeling.web.wording import in_language
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -82,7 +83,7 @@ def _answer(request: HttpRequest, view: Callable[[], HttpResponseBase]) -> HttpR
         with timezone.override(None):  # a project's page turns the clock to its zone, for this request only
             return view()
     except LabelingError as error:
-        return problem(request, status_of(error), error.detail, error=error)
+        return problem(request, status_of(error), in_language(error.detail), error=error)
     except Http404:
         return problem(request, 404, _("There is nothing at this address, or you may not see it."))
 

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from labeling.errors import InvalidError
 from labeling.routing.overflow import Overflow
 from labeling.web.forms import PageForm, put_errors
+from labeling.web.wording import in_language
 
 SHARES = ("audit_rate", "alpha", "delta", "operator_cap", "sentinel_rate", "second_review_rate")
 _ROW_POINTER = re.compile(r"/(overrides|fallback/rules)/(\d+)")
@@ -255,9 +256,9 @@ class Draft:
             if found:
                 rows = self.exceptions if found[1] == "overrides" else self.rules
             if found and int(found[2]) < len(rows):
-                rows[int(found[2])].error = part.detail
+                rows[int(found[2])].error = in_language(part.detail)
             elif part.pointer.startswith("/alpha_by_label"):
-                self.limits_errors.append(part.detail)
+                self.limits_errors.append(in_language(part.detail))
             else:
                 rest.append(part)
         if rest or not error.errors:

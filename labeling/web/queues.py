@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
-from labeling.errors import ConflictError, invalid
+from labeling.errors import ConflictError, invalid, say
 from labeling.projects.access import Permission
 from labeling.projects.models import Project
 from labeling.review.claiming import get_queue
@@ -164,8 +164,11 @@ def deadlines(request: HttpRequest, slug: str) -> HttpResponseBase:
         raise invalid(
             "/minutes",
             "invalid",
-            _("A deadline is a whole number of minutes, from %(shortest)d to %(longest)d.")
-            % {"shortest": SHORTEST_DEADLINE // 60, "longest": LONGEST_DEADLINE // 60},
+            say(
+                "A deadline is a whole number of minutes, from {shortest} to {longest}.",
+                shortest=SHORTEST_DEADLINE // 60,
+                longest=LONGEST_DEADLINE // 60,
+            ),
         )
     set_deadline(queue=queue, seconds=int(text) * 60 if text else None, by=frame.actor)
     messages.success(request, _("Saved."))

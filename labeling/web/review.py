@@ -20,7 +20,7 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
 from labeling.decisions.models import Decision
-from labeling.errors import ConflictError, InvalidError, LabelingError
+from labeling.errors import ConflictError, InvalidError, LabelingError, say
 from labeling.history.actor import Actor
 from labeling.pipeline import reopening
 from labeling.pipeline.deciding import undo_decision
@@ -37,6 +37,7 @@ from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.my_day import MyDay, find_last_decision, my_day
 from labeling.web.outputs import describe
 from labeling.web.page import is_fragment, page
+from labeling.web.wording import in_language
 
 IN_HAND = 2  # the task on the desk and the one that waits behind it
 SOON = timedelta(seconds=20)
@@ -111,7 +112,9 @@ def decide(request: HttpRequest, slug: str, task_id: int) -> HttpResponseBase:
         return _refused(request, found, actor, error)
     except ConflictError as error:
         return _lost(request, found, error)
-    return _next(request, found.project, actor, Toast(workplace.say(found.project, body), undo=True))
+    return _next(
+        request, found.project, actor, Toast(workplace.describe_decision(found.project, body), undo=True)
+    )
 
 
 @page("POST")
@@ -140,7 +143,7 @@ def undo(request: HttpRequest, slug: str) -> HttpResponseBase:
     try:
         undone = undo_decision(decision_id=int(number), by=actor)
     except ConflictError as error:
-        return _next(request, project, actor, Toast(error.detail), bring=0)
+        return _next(request, project, actor, Toast(in_language(error.detail)), bring=0)
     if not is_fragment(request):
         messages.info(request, _("Undone. The task is open again."))
         return redirect("task:detail", slug, undone["task"])
@@ -291,8 +294,8 @@ def _refused(request: HttpRequest, found: ReviewTask, by: Actor, error: InvalidE
         raise error
     claims = workplace.own_claims(found.project, by, task_id=found.pk)
     if not claims:
-        return _lost(request, found, ConflictError("claim_lost", _("The claim ran out.")))
-    messages.error(request, error.detail)
+        return _lost(request, found, ConflictError("claim_lost", say("The claim ran out.")))
+    messages.error(request, in_language(error.detail))
     frame = project_frame(request, found.project.slug, Permission.REVIEW, tab="queues")
     return _show(request, frame, found.queue, claims, typed=request.POST)
 

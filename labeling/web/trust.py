@@ -32,6 +32,7 @@ from labeling.web.page import page
 from labeling.web.trust_charts import flags_of
 from labeling.web.trust_figures import error_chart, figures_of, honesty_of, splits, told, two_charts
 from labeling.web.trust_words import days_text
+from labeling.web.wording import in_language
 
 SHOWN_DAYS = 90
 _DAY = timedelta(days=1)
@@ -90,7 +91,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         query = _query(frame, given, known)
         figures = figures_of(frame.project, query, given) if known else None
     except InvalidError as error:
-        problem, status = error.detail, 422
+        problem, status = in_language(error.detail), 422
     context = {
         "frame": frame,
         "filters": _filters(frame, given, problem),

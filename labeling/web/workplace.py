@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from labeling.decisions.diffing import core_output
 from labeling.decisions.models import Decision
-from labeling.errors import ConflictError, NotFoundError
+from labeling.errors import ConflictError, NotFoundError, say
 from labeling.history.actor import Actor
 from labeling.ingestion.models import Item, Prediction
 from labeling.pipeline.deciding import decide, skip
@@ -65,7 +65,7 @@ def get_project_task(by: Actor, slug: str, task_id: int) -> ReviewTask:
     """A task below this project's address. What may be done with it is asked again by whatever is done."""
     task = get_task_of_any_queue(by, task_id)
     if task.project.slug != slug:
-        raise NotFoundError("not_found", "There is no such task.")
+        raise NotFoundError("not_found", say("There is no such task."))
     return task
 
 
@@ -130,7 +130,7 @@ def skip_posted(task: ReviewTask, form: QueryDict, by: Actor) -> str:
     return _key_of(task)
 
 
-def say(project: Project, body: Mapping[str, Any]) -> str:
+def describe_decision(project: Project, body: Mapping[str, Any]) -> str:
     """A decision in one line: `dsp-204410 corrected to Refund missing`."""
     text = describe(project.task_type, body["output"]).replace("\n", " ")
     values = {"item": _shorten(body["item"] or ""), "output": _shorten(text)}

@@ -38,7 +38,7 @@ from labeling.datasets.models import Dataset, DatasetVersion
 from labeling.datasets.records import open_snapshot, read_records, require_files
 from labeling.datasets.storage import open_storage
 from labeling.datasets.tags import LATEST
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 from labeling.projects.access import Permission, get_project
 from labeling.tasks import publish_dataset
 
@@ -154,10 +154,16 @@ class RecordsView(_DatasetView):
         found = _dataset(request, slug, dataset, Permission.READ_DATASETS)
         form = request.query_params.get("format", "jsonl")
         if form not in MEDIA_TYPES:
-            raise invalid("/format", "unknown", f"format is one of {', '.join(MEDIA_TYPES)}")
+            raise invalid(
+                "/format", "unknown", say("format is one of {choices}", choices=", ".join(MEDIA_TYPES))
+            )
         split = request.query_params.get("split")
         if split is not None and split not in found.split_ratios:
-            raise invalid("/split", "unknown", f"split is one of {', '.join(sorted(found.split_ratios))}")
+            raise invalid(
+                "/split",
+                "unknown",
+                say("split is one of {choices}", choices=", ".join(sorted(found.split_ratios))),
+            )
         number = queries.get_version(found, version).number
         pieces = _stream(found, number, form, split)
         # The first piece is made here: a storage that cannot be read is an error, not a broken answer.
@@ -192,7 +198,7 @@ class DifferenceView(_DatasetView):
         older_number, newer_number = (queries.get_version(found, name).number for name in (version, newer))
         backwards, after = read_cursor(request)
         if backwards or isinstance(after, int):
-            raise invalid("/cursor", "invalid", "this is not a cursor that was given out")
+            raise invalid("/cursor", "invalid", say("this is not a cursor that was given out"))
         difference = compare_versions(
             open_storage(), found, older_number, newer_number, after=after, limit=page_size(request)
         )

@@ -5,17 +5,17 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 
 
 def checked(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
     """The validated values of a request's object. Raises InvalidError or ValidationError naming the field."""
     if not isinstance(request.data, dict):
-        raise invalid("", "wrong_type", "the body must be an object")
+        raise invalid("", "wrong_type", say("the body must be an object"))
     known = serializer().fields
     for name in request.data:
         if name not in known:
-            raise invalid(f"/{name}", "unknown_field", f"{name!r} does not belong here")
+            raise invalid(f"/{name}", "unknown_field", say("{name!r} does not belong here", name=name))
     checking = serializer(data=request.data)
     checking.is_valid(raise_exception=True)
     return dict(checking.validated_data)

@@ -15,7 +15,7 @@ from labeling.api.authentication import actor_of
 from labeling.api.pages import PAGE_PARAMETERS, page_of, page_schema
 from labeling.api.v1.fields import PlainText
 from labeling.api.v1.inputs import checked
-from labeling.errors import NotAllowedError, NotFoundError, invalid
+from labeling.errors import NotAllowedError, NotFoundError, invalid, say
 from labeling.history.actor import Actor
 from labeling.pipeline.people import deactivate, remove_member, set_member
 from labeling.projects.access import Permission, get_project, require, require_account, require_admin
@@ -227,12 +227,12 @@ class AcceptView(APIView):
         if request.user.is_authenticated:
             actor = actor_of(request)
             if actor.scopes is not None:
-                raise NotAllowedError("not_a_person", "People accept invitations, keys do not.")
+                raise NotAllowedError("not_a_person", say("People accept invitations, keys do not."))
             member = accept_invitation(plain=wanted["token"], by=actor)
         else:
             for field in ("username", "password"):
                 if not wanted.get(field):
-                    raise invalid(f"/{field}", "required", "this is needed to make an account")
+                    raise invalid(f"/{field}", "required", say("this is needed to make an account"))
             member = accept_as_newcomer(
                 plain=wanted["token"],
                 username=wanted["username"],
@@ -324,7 +324,7 @@ class KeyView(APIView):
         actor = actor_of(request)
         key = ApiKey.objects.filter(pk=key_id).first() if key_id < 2**63 else None
         if key is None or (key.project_id is None and not actor.is_admin):
-            raise NotFoundError("not_found", "There is no such key.")
+            raise NotFoundError("not_found", say("There is no such key."))
         if key.project_id is not None:
             require(actor, key.project_id, Permission.OWN)
         else:
@@ -350,7 +350,7 @@ def _with_link(request: Request, invitation: Invitation, plain: str) -> Response
 
 def _require_manage(actor: Actor) -> None:
     if not actor.may(Scope.MANAGE):
-        raise NotAllowedError("scope_missing", "This key needs the scope manage.")
+        raise NotAllowedError("scope_missing", say("This key needs the scope manage."))
 
 
 def _owned_projects(actor: Actor) -> Any:
@@ -374,7 +374,9 @@ def _member_of_key(actor: Actor, project: Project | None, username: str | None) 
         members = members.filter(memberships__project=project)
     found = members.first()
     if found is None:
-        raise invalid("/member", "unknown_user", f"there is no active member {username!r}")
+        raise invalid(
+            "/member", "unknown_user", say("there is no active member {username!r}", username=username)
+        )
     return found
 
 

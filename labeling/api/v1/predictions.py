@@ -31,7 +31,7 @@ from labeling.api.pages import link, page_size, read_cursor
 from labeling.api.problems import field_errors, problem_of, problem_response
 from labeling.api.v1.fields import JsonField
 from labeling.decisions.outcomes import read_outcomes
-from labeling.errors import BusyError, ConflictError, InvalidError, invalid
+from labeling.errors import BusyError, ConflictError, InvalidError, invalid, say
 from labeling.ingestion.decoding import (
     BadRow,
     Row,
@@ -50,10 +50,12 @@ MOST_ROWS = 5_000
 MOST_LINES = 50_000
 MOST_OUTCOMES = 1_000
 _REFUSED_RETRY_AFTER_S = 30
-_REFUSED = "Too many reviews wait in this project, and this one needs a person. Nothing was stored: send it again later."
+_REFUSED = say(
+    "Too many reviews wait in this project, and this one needs a person. Nothing was stored: send it again later."
+)
 _CONFLICTS = {
-    "prediction_conflict": "This item already has another prediction of this model and version.",
-    "item_conflict": "An item with this id exists with another input.",
+    "prediction_conflict": say("This item already has another prediction of this model and version."),
+    "item_conflict": say("An item with this id exists with another input."),
 }
 
 
@@ -182,7 +184,7 @@ class PredictionsView(APIView):
         filters = {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)}
         backwards, at = read_cursor(request)
         if backwards or not isinstance(at, int | None):
-            raise invalid("/cursor", "invalid", "this is not a cursor that was given out")
+            raise invalid("/cursor", "invalid", say("this is not a cursor that was given out"))
         page = list_predictions(project, filters=filters, before=at, limit=page_size(request))
         following = link(request, page.next_before) if page.next_before else None
         return Response(
@@ -276,7 +278,7 @@ def _answer(request: HttpRequest, doorway: Doorway) -> HttpResponse:
 def _checked_array(body: bytes) -> Sequence[Row | BadRow]:
     rows = decode_array(body)
     if not rows:
-        raise invalid("", "empty", "the array is empty")
+        raise invalid("", "empty", say("the array is empty"))
     if len(rows) > MOST_ROWS:
         raise BodyError(413, "too_many_rows", f"an array has at most {MOST_ROWS} rows; NDJSON takes more")
     return rows
@@ -305,7 +307,7 @@ def _answer_single(doorway: Doorway, row: Row | BadRow) -> HttpResponse:
 
 def _answer_batch(doorway: Doorway, rows: Sequence[Row | BadRow]) -> HttpResponse:
     if not rows:
-        raise invalid("", "empty", "there are no rows")
+        raise invalid("", "empty", say("there are no rows"))
     answers = doorway.through(lambda door: accept_predictions(door=door, rows=rows))
     counts = Counter(answer.status for answer in answers)
     body = {
@@ -343,7 +345,11 @@ def _json(body: Any, status: int) -> HttpResponse:
 def _number(request: Request, name: str, *, default: int, least: int, most: int) -> int:
     text = request.query_params.get(name, str(default))
     if not text.isascii() or not text.isdigit() or len(text) > 19 or not least <= int(text) <= most:
-        raise invalid(f"/{name}", "out_of_range", f"{name} must be a whole number from {least} to {most}")
+        raise invalid(
+            f"/{name}",
+            "out_of_range",
+            say("{name} must be a whole number from {least} to {most}", name=name, least=least, most=most),
+        )
     return int(text)
 
 

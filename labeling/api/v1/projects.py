@@ -14,7 +14,7 @@ from labeling.api.authentication import actor_of
 from labeling.api.pages import PAGE_PARAMETERS, page_of, page_schema
 from labeling.api.v1.fields import JsonField, PlainText
 from labeling.api.v1.inputs import checked
-from labeling.errors import invalid
+from labeling.errors import invalid, say
 from labeling.pipeline.policies import publish_policy
 from labeling.pipeline.projects import change_project, create_project
 from labeling.pipeline.simulation import simulate_policy
@@ -142,7 +142,7 @@ def _policy_and_note(data: Any) -> tuple[Any, str]:
         return data, ""
     note = data["note"]
     if not isinstance(note, str):
-        raise invalid("/note", "invalid", "a note is a text")
+        raise invalid("/note", "invalid", say("a note is a text"))
     return {name: value for name, value in data.items() if name != "note"}, note
 
 

@@ -1,12 +1,13 @@
-"""The Celery application: workers and beat start from here."""
+"""The Celery application: workers start from here. Beat has one of its own (`reviewapp.beat`)."""
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import worker_before_create_process, worker_process_init
 from kombu.transport.redis import Channel
 
 from reviewapp.stack.parent_death import die_with_parent
@@ -26,3 +27,10 @@ app.autodiscover_tasks()
 def _end_with_the_worker(**_signal: Any) -> None:
     """A pool process must not go on with its task when its worker was killed: the task is delivered again."""
     die_with_parent()
+
+
+@worker_before_create_process.connect  # type: ignore[untyped-decorator]
+def _keep_shared(**_signal: Any) -> None:
+    """What is loaded now stays shared with the pool processes: no collector of theirs writes into it."""
+    gc.collect()
+    gc.freeze()

@@ -10,9 +10,9 @@ from urllib.parse import unquote, urlsplit
 from csp.constants import NONE, SELF
 
 from reviewapp import env as environment
+from reviewapp.broker import celery_broker_url
 from reviewapp.database import connection_settings
 from reviewapp.stack.home import Home
-from reviewapp.stack.valkey import celery_broker_url
 
 ENV = environment.read()
 HOME = Home(ENV.home)

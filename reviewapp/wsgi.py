@@ -1,26 +1,19 @@
-"""The web application as granian's workers load it."""
+"""The web application, for any WSGI server. `reviewapp.server` is the one that `make run` starts."""
 
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
-from reviewapp.stack.parent_death import die_with_parent
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reviewapp.settings")
-
-# A granian worker outlives a killed master and keeps the port. The master itself may import this too.
-if multiprocessing.parent_process() is not None:
-    die_with_parent()
 
 application = get_wsgi_application()
 
 # What is loaded now lives for ever: the collector need not look through it again, nor as often as every 700 objects,
-# of which one batch of predictions makes tens of thousands.
+# of which one batch of predictions makes tens of thousands. Frozen before a server forks, it also stays shared by its workers.
 _ = get_resolver().url_patterns
 gc.collect()
 gc.freeze()

@@ -1,26 +1,20 @@
 """Sending what waits to be sent, at least once: a message is marked as tried before it is sent and as sent afterwards.
 
-A worker that dies in between sends it again, with the same id. Webhooks are signed as Standard Webhooks says
-(https://www.standardwebhooks.com). An administrator chooses their addresses, and still they reach public hosts only, unless
-REVIEWAPP_WEBHOOK_HOSTS names a private one: a name is looked up once and the connection goes to that very address.
+A worker that dies in between sends it again, with the same id.
 """
 
-import ipaddress
 import logging
-import socket
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.utils import timezone
-from standardwebhooks.webhooks import Webhook
 
+from labeling.alerts.errors import DeliveryError
 from labeling.alerts.models import AlertDelivery, Channel, DeliveryState
 
 logger = logging.getLogger(__name__)
@@ -28,11 +22,6 @@ MOST_ATTEMPTS = 20
 _AT_ONCE = 50
 _FIRST_PAUSE = timedelta(seconds=15)
 _LONGEST_PAUSE = timedelta(hours=2)
-_TIMEOUT_S = 5.0
-
-
-class DeliveryError(Exception):
-    """Why a message could not be sent, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +91,14 @@ def _send(delivery: AlertDelivery) -> None:
     if delivery.recipient.channel == Channel.EMAIL:
         _send_mail(delivery)
     else:
-        _send_webhook(delivery)
+        from labeling.alerts.webhooks import post_signed  # an HTTP client, 15 MB: only where an alert calls for it
+
+        post_signed(
+            delivery.recipient.address,
+            msgspec.json.encode(body_of(delivery)),
+            secret=delivery.recipient.secret,
+            message_id=f"msg_{delivery.pk.hex}",
+        )
 
 
 def body_of(delivery: AlertDelivery) -> dict[str, Any]:
@@ -141,55 +137,3 @@ def _send_mail(delivery: AlertDelivery) -> None:
         message.send()
     except OSError as error:  # smtplib's errors are OSErrors too
         raise DeliveryError(f"The mail server did not take it: {error}") from error
-
-
-def _send_webhook(delivery: AlertDelivery) -> None:
-    content = msgspec.json.encode(body_of(delivery))
-    now = timezone.now()
-    message_id = f"msg_{delivery.pk.hex}"
-    headers = {
-        "content-type": "application/json",
-        "user-agent": "reviewapp",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(delivery.recipient.secret).sign(message_id, now, content.decode()),
-    }
-    url = httpx.URL(delivery.recipient.address)
-    address = find_address(url.host, url.port or (443 if url.scheme == "https" else 80))
-    headers["host"] = urlsplit(delivery.recipient.address).netloc
-    try:
-        # Not by name again: a second look-up might lead somewhere else. The certificate is checked against the name.
-        # Nor read to its end: what a webhook answers is of no use here, and might never end.
-        with (
-            httpx.Client(timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False) as client,
-            client.stream(
-                "POST",
-                url.copy_with(host=address),
-                content=content,
-                headers=headers,
-                extensions={"sni_hostname": url.host},
-            ) as answer,
-        ):
-            is_taken, status = answer.is_success, answer.status_code
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise DeliveryError(f"{type(error).__name__}: {error}") from error
-    if not is_taken:
-        raise DeliveryError(f"It answered {status}.")
-
-
-def find_address(host: str, port: int) -> str:
-    """The address of a host that may be told: a public one, or any of a host that the settings name."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise DeliveryError(f"{host} has no address: {error}") from error
-    addresses = [str(entry[4][0]) for entry in found]
-    if host not in settings.REVIEWAPP_WEBHOOK_HOSTS and not all(map(_is_public, addresses)):
-        raise DeliveryError(f"{host} is not a public address; REVIEWAPP_WEBHOOK_HOSTS may name it.")
-    return addresses[0]
-
-
-def _is_public(address: str) -> bool:
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return (mapped or parsed).is_global and not parsed.is_multicast

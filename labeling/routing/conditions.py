@@ -7,8 +7,6 @@ worked out for an item (a missing key, a text compared with a number) does not h
 import re
 from typing import Any
 
-import cel
-
 from labeling.errors import Sentence, quote, say
 
 NAMES = frozenset({"input", "prediction", "confidence", "model", "model_version", "segment"})
@@ -33,6 +31,8 @@ class Condition:
         loop_names = _LOOP.findall(source)
         if len(loop_names) > 1:
             raise ConditionError(say("a condition has at most one of map, filter, all, exists, exists_one"))
+        import cel  # loads a command line of its own, 25 MB: only where somebody wrote a condition
+
         try:
             self._program = cel.compile(source)
         except ValueError as error:

@@ -44,7 +44,7 @@ class Program:
 
 def programs(home: Home, env: Environment) -> list[Program]:
     """Every process of the instance; servers whose address was given from outside are not ours."""
-    found = [_web(env), _worker(), _beat(home)]
+    found = [_web(), _worker(), _beat(home)]
     if env.demo:
         found.append(_demo())
     if env.redis_url is None:
@@ -76,7 +76,7 @@ def _valkey(home: Home) -> Program:
 
 def _beat(home: Home) -> Program:
     options = ["--loglevel", "WARNING", "--pidfile=", "--schedule", str(home.beat_schedule)]
-    return _python("beat", 30, ["-m", "celery", "-A", "reviewapp.celery", "beat", *options], stop_within_s=3)
+    return _python("beat", 30, ["-m", "celery", "-A", "reviewapp.beat", "beat", *options], stop_within_s=3)
 
 
 def _worker() -> Program:
@@ -103,12 +103,8 @@ def _demo() -> Program:
     return replace(program, restart="unexpected", started_after_s=0, whole_group=True, shown=True)
 
 
-def _web(env: Environment) -> Program:
-    options = ["--interface", "wsgi", "--http", "1", "--no-ws", "--log-level", "warning"]
-    options += ["--host", env.host, "--port", str(env.port), "--workers", str(env.workers)]
-    options += ["--blocking-threads", str(env.threads), "--backlog", "1024"]
-    options += ["--respawn-failed-workers", "--respawn-interval", "0.2", "--workers-kill-timeout", "2"]
-    return _python("web", 60, ["-m", "granian", *options, "reviewapp.wsgi:application"], stop_within_s=3)
+def _web() -> Program:
+    return _python("web", 60, ["-m", "reviewapp.server"], stop_within_s=3)
 
 
 def _python(name: str, place: int, arguments: list[str], *, stop_within_s: int = 1) -> Program:

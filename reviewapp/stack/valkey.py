@@ -69,10 +69,3 @@ def answers(path: Path, timeout: float = 1.0) -> bool:
             return connection.recv(16).startswith(b"+PONG")
     except OSError:
         return False
-
-
-def celery_broker_url(redis_url: str) -> str:
-    """The same broker as Celery spells it: Unix sockets have a scheme of their own there."""
-    if not redis_url.startswith("unix://"):
-        return redis_url
-    return redis_url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")

@@ -14,7 +14,9 @@ from django.utils import timezone
 from standardwebhooks.webhooks import Webhook
 
 from labeling.alerts import delivery
-from labeling.alerts.delivery import DeliveryError, Sent, deliver_due, find_address, pause_after
+from labeling.alerts.delivery import Sent, deliver_due, pause_after
+from labeling.alerts.errors import DeliveryError
+from labeling.alerts.webhooks import find_address
 from labeling.alerts.models import Alert, AlertDelivery, AlertKind, AlertRecipient, DeliveryState
 from labeling.alerts.services import add_recipient, close_alert, close_unseen, raise_alert
 from labeling.history.models import HistoryEvent

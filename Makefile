@@ -45,8 +45,8 @@ bench: $(DEV_NEEDS) ## the benchmarks, on an instance of their own (ARGS=--only=
 bench-quick: $(DEV_NEEDS) ## the same with small sizes, in about a minute
 	@exec $(BIN)/python -m bench --quick $(ARGS)
 
-trust-life: $(DEV_NEEDS) ## a whole life of earned autonomy over HTTP, about half an hour (DATA=folder of replay files)
-	@exec $(BIN)/python -m tests.trust.life $(DATA)
+trust-life: $(DEV_NEEDS) ## a whole life of earned autonomy over HTTP, about a quarter of an hour (DATA=folder of replay files)
+	@exec $(BIN)/python -m tests.trust.life $(DATA) $(ARGS)
 
 check: $(DEV_NEEDS) ## format, lint, types, import contract, templates, migration and OpenAPI drift
 	@exec $(BESIDE) $(BIN)/python tools/check.py

@@ -14,7 +14,6 @@ from labeling.replay.mistakes import seeded
 from labeling.replay.projects import make_member_key
 from labeling.replay.source import item_of
 
-_CLAIM_COUNT = 5
 _IDLE_FIRST = 0.1
 _IDLE_LONGEST = 1.0
 _TYPICAL_SECONDS = 4.0
@@ -31,6 +30,7 @@ class Work:
     habits: Habits = field(default_factory=Habits)
     seed: int = 0
     timed: bool = False
+    claim_count: int = 5
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Reviewer(threading.Thread):
             self._board.set_idle(self.name, True)
 
     def _claim(self) -> list[Json]:
-        answer = self._api.post(f"/projects/{self._work.project}/tasks/claim/", {"count": _CLAIM_COUNT})
+        answer = self._api.post(f"/projects/{self._work.project}/tasks/claim/", {"count": self._work.claim_count})
         tasks: list[Json] = answer.expect(200)["tasks"]
         # With nothing else left the server offers again what somebody skipped; who has nothing to say about it, waits.
         self._give_back([task for task in tasks if task["task"] in self._skipped])

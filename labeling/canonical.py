@@ -13,24 +13,37 @@ import msgspec
 
 _encoder = msgspec.json.Encoder(order="sorted")
 # How a float that is a whole number may be written: 1.0, or 1e16 from there on. Text may look like that too, then we walk
-# for nothing.
-_WHOLE_FLOAT = re.compile(rb"\.0(?![0-9])|[0-9]e[0-9+]")
+# for nothing. Patterns that begin with a fixed character are searched several times faster than one with alternatives.
+_POINT_ZERO = re.compile(rb"\.0(?![0-9])")
+_E_DIGIT = re.compile(rb"e[0-9+]")
+_EXPONENT = re.compile(rb"[0-9]e[0-9+]")
 
 
 def canonical_bytes(value: Any) -> bytes:
     """UTF-8 canonical JSON of a decoded JSON value."""
     encoded = _encoder.encode(value)
-    return _encoder.encode(_whole_floats_as_ints(value)) if _WHOLE_FLOAT.search(encoded) else encoded
+    return _encoder.encode(_whole_floats_as_ints(value)) if _may_hold_whole_floats(encoded) else encoded
 
 
 def canonical_hash(value: Any) -> str:
     """128-bit BLAKE2b of the canonical JSON, as 32 hex digits (fits a uuid column)."""
-    return hashlib.blake2b(canonical_bytes(value), digest_size=16).hexdigest()
+    return bytes_hash(canonical_bytes(value))
+
+
+def bytes_hash(encoded: bytes) -> str:
+    """128-bit BLAKE2b of bytes, as 32 hex digits."""
+    return hashlib.blake2b(encoded, digest_size=16).hexdigest()
 
 
 def text_hash(text: str) -> str:
     """128-bit BLAKE2b of a text's UTF-8, as 32 hex digits."""
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return bytes_hash(text.encode())
+
+
+def _may_hold_whole_floats(encoded: bytes) -> bool:
+    if _POINT_ZERO.search(encoded):
+        return True
+    return _E_DIGIT.search(encoded) is not None and _EXPONENT.search(encoded) is not None
 
 
 def _whole_floats_as_ints(value: Any) -> Any:

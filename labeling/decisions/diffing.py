@@ -12,6 +12,8 @@ Output = Mapping[str, Any]
 
 def core_output(task_type: str, output: Output) -> dict[str, Any]:
     """A prediction without what only a prediction may carry (words, confidences, boxes of fields): a plain label."""
+    if task_type == "classification":
+        return {"label": output["label"]}
     if task_type == "multilabel":
         return {"labels": list(dict.fromkeys(output["labels"]))}
     if task_type == "spans":
@@ -21,7 +23,7 @@ def core_output(task_type: str, output: Output) -> dict[str, Any]:
     if task_type == "boxes":
         sides = ("x", "y", "width", "height", "label")
         return {"boxes": [{side: box[side] for side in sides} for box in output["boxes"]]}
-    part = {"classification": "label", "text": "text", "fields": "fields"}[task_type]
+    part = {"text": "text", "fields": "fields"}[task_type]
     return {part: output[part]}
 
 

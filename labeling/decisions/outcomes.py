@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from django.db import connection, transaction
 
+from labeling.bulk import array
 from labeling.decisions.diffing import core_output
 from labeling.decisions.models import FeedHead, OutcomeBatch
 
@@ -42,9 +43,12 @@ class FeedEntry:
 def add_outcomes(project_id: int, *, ids: Sequence[int], of_predictions: bool) -> None:
     """Append the outcomes of this transaction to the feed, in this order."""
     if ids:
-        OutcomeBatch.objects.create(
-            project_id=project_id, of_predictions=of_predictions, entries=list(ids), size=len(ids)
-        )
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "insert into labeling_outcomebatch (project_id, of_predictions, entries, size)"
+                " values (%s, %s, %s::bigint[], %s)",
+                [project_id, of_predictions, array(ids), len(ids)],
+            )
 
 
 def number_outcomes(project_id: int, *, wait: bool = True) -> int:

@@ -1,17 +1,14 @@
 """A checked row with its fingerprints: what idempotency compares. Pure."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from labeling.canonical import canonical_hash, text_hash
+from labeling.canonical import bytes_hash, canonical_bytes, text_hash
 from labeling.ingestion.decoding import Row
 
 
-@dataclass(slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, gc=False):
     """A row that may become a prediction. `index` is its place in the request."""
 
     index: int
@@ -24,17 +21,20 @@ class Candidate:
 
 def fingerprint(project_id: int, index: int, row: Row) -> Candidate:
     """Hash what the contract compares: input, prediction, confidence, segment, occurred_at, probabilities, explanation."""
-    input_hash = canonical_hash(row.input)
-    content = [
-        input_hash,
-        row.prediction,
-        row.confidence,
-        row.segment,
-        row.occurred_at,
-        row.probabilities,
-        row.explanation,
-    ]
-    return Candidate(index, row, key_hash_of(project_id, row.id), input_hash, canonical_hash(content))
+    input_hash = bytes_hash(canonical_bytes(row.input))
+    # The canonical list of these, the input by its hash. The hash is put in afterwards: its digits look like exponents.
+    rest = canonical_bytes(
+        [
+            row.prediction,
+            row.confidence,
+            row.segment,
+            row.occurred_at,
+            row.probabilities,
+            row.explanation,
+        ]
+    )
+    content_hash = bytes_hash(b'["%b",%b' % (input_hash.encode(), rest[1:]))
+    return Candidate(index, row, key_hash_of(project_id, row.id), input_hash, content_hash)
 
 
 def key_hash_of(project_id: int, item_key: str) -> str:
@@ -44,14 +44,11 @@ def key_hash_of(project_id: int, item_key: str) -> str:
 
 def details_json(row: Row) -> bytes | None:
     """What a prediction carries beside its output, or none."""
+    if row.probabilities is row.explanation is row.latency_ms is row.cost is None:
+        return None
     details: dict[str, Any] = {
         name: value
         for name in ("probabilities", "explanation", "latency_ms", "cost")
         if (value := getattr(row, name)) is not None
     }
     return msgspec.json.encode(details) if details else None
-
-
-def timestamp(moment: datetime | None) -> str | None:
-    """A moment as PostgreSQL reads it."""
-    return moment.isoformat() if moment else None

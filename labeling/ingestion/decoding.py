@@ -29,13 +29,15 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _ARRAY = re.compile(rb"[ \t\r\n]*\[")
 _BRACKETS_OR_TEXT = re.compile(r'[\[{]+|[\]}]+|"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _MOST_BRACKETS = 2_000_000
-_LONG_DIGITS = re.compile(rb"[0-9]{19}")
+_DIGITS_AS_ZEROS = bytes.maketrans(b"0123456789", b"0" * 10)
+_LONG_DIGITS = b"0" * 19
+_NESTED = frozenset({dict, list})
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
-class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     """One prediction as the contract describes it (section 4)."""
 
     id: str
@@ -227,6 +229,8 @@ def _explain_field(name: str, value: Any) -> list[FieldError]:
 
 def _finish(row: Row, encoded: bytes | None) -> Row | BadRow:
     """The checks that msgspec does not make. Without `encoded`, the row is known to need no full walk."""
+    if encoded is None and _is_plain(row):
+        return row
     errors = [*_check_name("id", row.id), *_check_model_names(row.model, row.model_version, row.segment)]
     if encoded is not None and len(encoded) > MAX_ROW_BYTES:
         errors.append(
@@ -251,6 +255,20 @@ def _finish(row: Row, encoded: bytes | None) -> Row | BadRow:
                 FieldError(f"/{name}", "too_deep", say("nested deeper than {max_depth}", max_depth=MAX_DEPTH))
             )
     return BadRow(errors, row.id) if errors else row
+
+
+def _is_plain(row: Row) -> bool:
+    """Whether a row that needs no full walk is like nearly all of them: valid at a glance."""
+    return (
+        0 < len(row.id) <= MAX_ID_LENGTH
+        and row.id.isprintable()
+        and not row.id.isspace()
+        and row.occurred_at is None
+        and not _check_model_names(row.model, row.model_version, row.segment)
+        and not _depth_exceeds(row.input, MAX_DEPTH - 1)
+        and not _depth_exceeds(row.prediction, MAX_DEPTH - 1)
+        and (row.explanation is None or not _depth_exceeds(row.explanation, MAX_DEPTH - 1))
+    )
 
 
 def find_problems(value: Any) -> list[FieldError]:
@@ -303,18 +321,22 @@ def _check_model_names(model: str, version: str, segment: str | None) -> tuple[F
 
 def _needs_full_walk(encoded: bytes) -> bool:
     """Whether the bytes may hold U+0000, an integer outside 64 bits, or a text over the limit."""
-    return b"\\u0000" in encoded or len(encoded) > MAX_STRING or _LONG_DIGITS.search(encoded) is not None
+    return (
+        len(encoded) > MAX_STRING
+        or b"\\u0000" in encoded
+        or _LONG_DIGITS in encoded.translate(_DIGITS_AS_ZEROS)
+    )
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list):
+    if type(value) not in _NESTED:
         return False
     if limit == 0:
         return True
-    # A list, not a generator: most parts are scalars, and this runs for every row.
-    return any([_depth_exceeds(part, limit - 1) for part in value if isinstance(part, (dict, list))])  # noqa: C419
+    parts = value.values() if type(value) is dict else value
+    if _NESTED.isdisjoint(map(type, parts)):  # most parts are scalars, and this runs for every row
+        return False
+    return any(_depth_exceeds(part, limit - 1) for part in parts if type(part) in _NESTED)
 
 
 def _walk(value: Any, pointer: str, depth: int) -> list[FieldError]:

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-from labeling.bulk import NULL, copy_lines, json_text, text
-from labeling.ingestion.candidates import Candidate, details_json, timestamp
+from labeling.bulk import NULL, array, copy_lines, json_text, moment, text
+from labeling.ingestion.candidates import Candidate, details_json
 from labeling.ingestion.models import ModelVersion
 
 ITEM_COLUMNS = ("id", "project_id", "key", "input", "received_at")
@@ -52,12 +52,12 @@ FURTHER_KEY_COLUMNS = (
     "policy_number",
 )
 _MOST_CACHED_VERSIONS = 10_000
+_encode = msgspec.json.Encoder().encode
 
 _version_ids: dict[tuple[int, str, str], int] = {}
 
 
-@dataclass(slots=True)
-class RoutedPrediction:
+class RoutedPrediction(msgspec.Struct, gc=False):
     """A new prediction with the route it was given; what is stored of it."""
 
     id: int
@@ -150,11 +150,22 @@ def _get_or_create_version(project_id: int, name: str, version: str) -> tuple[in
 
 
 def copy_new_items(predictions: Sequence[RoutedPrediction]) -> None:
-    """Items, keys and first predictions. Keys go in order of their hash, so that two batches cannot deadlock."""
-    in_key_order = sorted(predictions, key=lambda p: p.candidate.key_hash)
-    copy_lines("labeling_itemkey", KEY_COLUMNS, (_line(p.key_values()) for p in in_key_order))
-    copy_lines("labeling_item", ITEM_COLUMNS, (_item_line(p) for p in predictions))
-    copy_predictions(predictions)
+    """Items, keys and first predictions. Keys go in order of their hash, so that two batches cannot deadlock.
+
+    While the server takes in one table's rows, those of the next are put together.
+    """
+    items: list[str] = []
+    rows: list[str] = []
+
+    def prepare() -> None:
+        items.extend([_item_line(p) for p in predictions])
+        rows.extend([_prediction_line(p) for p in predictions])
+
+    keys = [_key_line(p) for p in predictions]
+    keys.sort()  # each begins with its hash
+    copy_lines("labeling_itemkey", KEY_COLUMNS, keys, meanwhile=prepare)
+    copy_lines("labeling_item", ITEM_COLUMNS, items)
+    copy_lines("labeling_prediction", PREDICTION_COLUMNS, rows)
 
 
 def copy_further_predictions(predictions: Sequence[RoutedPrediction]) -> None:
@@ -162,25 +173,12 @@ def copy_further_predictions(predictions: Sequence[RoutedPrediction]) -> None:
     if not predictions:
         return
     in_key_order = sorted(predictions, key=lambda p: (p.item_id, p.candidate.model_version_id))
-    lines = (
-        _line(
-            [
-                p.id,
-                p.item_id,
-                p.candidate.model_version_id,
-                p.candidate.content_hash,
-                p.route,
-                p.policy_number,
-            ]
-        )
+    keys = [
+        f"{p.id}\t{p.item_id}\t{p.candidate.model_version_id}\t{p.candidate.content_hash}\t{p.route}\t{p.policy_number}"
         for p in in_key_order
-    )
-    copy_lines("labeling_predictionkey", FURTHER_KEY_COLUMNS, lines)
-    copy_predictions(predictions)
-
-
-def copy_predictions(predictions: Sequence[RoutedPrediction]) -> None:
-    copy_lines("labeling_prediction", PREDICTION_COLUMNS, (_prediction_line(p) for p in predictions))
+    ]
+    copy_lines("labeling_predictionkey", FURTHER_KEY_COLUMNS, keys)
+    copy_lines("labeling_prediction", PREDICTION_COLUMNS, [_prediction_line(p) for p in predictions])
 
 
 def find_keys(key_hashes: Sequence[str]) -> dict[str, "KnownItem"]:
@@ -191,7 +189,7 @@ def find_keys(key_hashes: Sequence[str]) -> dict[str, "KnownItem"]:
             select key_hash, item_id, input_hash, model_version_id, content_hash, route, policy_number
             from labeling_itemkey where key_hash = any(%s::uuid[])
             """,
-            [list(key_hashes)],
+            [array(key_hashes)],
         )
         return {
             row[0].hex: KnownItem(row[1], row[2].hex, row[3], row[4].hex, row[5], row[6]) for row in cursor
@@ -237,29 +235,28 @@ class KnownPrediction:
     policy_number: int
 
 
-def _line(values: Sequence[Any]) -> str:
-    return "\t".join([NULL if value is None else str(value) for value in values])
+# The values of `key_values`, `item_values` and `prediction_values` as COPY lines.
+
+
+def _key_line(p: RoutedPrediction) -> str:
+    c = p.candidate
+    return (
+        f"{c.key_hash}\t{p.project_id}\t{p.item_id}\t{c.input_hash}\t{c.model_version_id}\t{c.content_hash}"
+        f"\t{p.route}\t{p.policy_number}"
+    )
 
 
 def _item_line(p: RoutedPrediction) -> str:
     row = p.candidate.row
-    return f"{p.item_id}\t{p.project_id}\t{text(row.id)}\t{json_text(msgspec.json.encode(row.input))}\t{p.received_at}"
+    return f"{p.item_id}\t{p.project_id}\t{text(row.id)}\t{json_text(_encode(row.input))}\t{moment(p.received_at)}"
 
 
 def _prediction_line(p: RoutedPrediction) -> str:
     row = p.candidate.row
-    final = None if p.final_output is None else msgspec.json.encode(p.final_output)
-    return "\t".join(
-        [
-            f"{p.id}\t{p.project_id}\t{p.item_id}\t{p.candidate.model_version_id}",
-            json_text(msgspec.json.encode(row.prediction)),
-            repr(row.confidence),
-            text(p.label),
-            text(row.segment),
-            json_text(details_json(row)),
-            timestamp(row.occurred_at) or NULL,
-            f"{p.received_at}\t{p.route}\t{p.reason}\t{p.policy_number}\t{p.period_id}",
-            f"{p.audit_probability!r}\t{'t' if p.audited else 'f'}",
-            json_text(final),
-        ]
+    final = NULL if p.final_output is None else json_text(_encode(p.final_output))
+    return (
+        f"{p.id}\t{p.project_id}\t{p.item_id}\t{p.candidate.model_version_id}\t{json_text(_encode(row.prediction))}"
+        f"\t{row.confidence!r}\t{text(p.label)}\t{text(row.segment)}\t{json_text(details_json(row))}"
+        f"\t{moment(row.occurred_at)}\t{moment(p.received_at)}\t{p.route}\t{p.reason}\t{p.policy_number}\t{p.period_id}"
+        f"\t{p.audit_probability!r}\t{'t' if p.audited else 'f'}\t{final}"
     )

@@ -7,6 +7,7 @@ everything else to `accept_predictions`. Both write only while the rules they ro
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import TypeVar
 
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -49,13 +50,14 @@ def accept_predictions(*, door: Door, rows: Sequence[Row | BadRow]) -> list[Acce
     """Accept rows, each for itself; the answers are in the order of the rows. Raises StaleRulesError."""
     checked = [_check(door.rules, index, row) for index, row in enumerate(rows)]
     candidates = [entry for entry in checked if isinstance(entry, Candidate)]
-    answers = {entry.index: entry for entry in checked if isinstance(entry, Accepted)}
+    answers = [entry for entry in checked if isinstance(entry, Accepted)]
     if candidates:
         _resolve_versions(door.rules, candidates)
-        answers |= {answer.index: answer for answer in _retrying(lambda: _write(door, candidates))}
+        answers += _retrying(lambda: _write(door, candidates))
     else:
         _pass_guard(door)
-    return [answers[index] for index in range(len(rows))]
+    answers.sort(key=attrgetter("index"))
+    return answers
 
 
 def _check(rules: RoutingRules, index: int, row: Row | BadRow) -> Candidate | Accepted:

@@ -1,10 +1,12 @@
 """Working out, before anything is written, where a new prediction goes: route, task, outcome, counts."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from labeling.decisions.diffing import core_output
 from labeling.errors import FieldError
@@ -19,7 +21,14 @@ from labeling.review.tasks import NewTask
 from labeling.routing.conditions import facts_of
 from labeling.routing.policy import is_drawn
 from labeling.routing.queries import RoutingRules
-from labeling.trust.deltas import Place, place_of
+from labeling.trust.buckets import bucket_of
+from labeling.trust.deltas import Place
+from labeling.trust.timegrid import keys_of
+
+# An enumeration's value is looked up anew at every use; these are used for every row.
+_AUTO: Final = Route.AUTO.value
+_REVIEW: Final = Route.REVIEW.value
+_FALLBACK: Final = Route.FALLBACK.value
 
 
 class StaleRulesError(Exception):
@@ -49,8 +58,7 @@ where project.id = %(project)s and project.routing_epoch = %(epoch)s
 """
 
 
-@dataclass(slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, gc=False):
     """The answer to one row."""
 
     index: int
@@ -62,18 +70,17 @@ class Accepted:
     output: dict[str, Any] | None = None
     policy_number: int | None = None
     code: str = ""
-    errors: list[FieldError] = field(default_factory=list)
+    errors: list[FieldError] = []
 
 
-@dataclass(slots=True)
-class Placed:
+class Placed(msgspec.Struct, gc=False):
     """A new prediction with everything that will be written for it. `output` is what is served at once, if anything."""
 
     prediction: RoutedPrediction
     task: NewTask | None
     output: dict[str, Any] | None
     place: Place
-    counts: dict[str, int]
+    counts: Mapping[str, int]
 
     @property
     def needs_a_person(self) -> bool:
@@ -105,30 +112,41 @@ def place(
     """Route new predictions. Without `item_id` each makes a new item, which takes the id of the prediction."""
     if not candidates:
         return []
-    ids = iter(take_ids(2 * len(candidates)))
-    placed = [_place_one(door, candidate, next(ids), next(ids), now, item_id) for candidate in candidates]
+    zone = ZoneInfo(door.rules.time_zone)
+    today = keys_of(now, zone)
+    ids = take_ids(2 * len(candidates))
+    placed = []
+    for candidate, prediction_id, task_id in zip(candidates, ids[::2], ids[1::2], strict=True):
+        occurred_at = candidate.row.occurred_at if door.rules.simulation else None
+        keys = keys_of(occurred_at, zone) if occurred_at else today
+        placed.append(_place_one(door, candidate, prediction_id, task_id, now, keys, item_id))
     ensure_marks(door.queue_id, {p.task.priority for p in placed if p.task})
     return placed
 
 
 def _place_one(
-    door: Door, candidate: Candidate, prediction_id: int, task_id: int, now: datetime, item_id: int | None
+    door: Door,
+    candidate: Candidate,
+    prediction_id: int,
+    task_id: int,
+    now: datetime,
+    hour_and_day: tuple[str, str],
+    item_id: int | None,
 ) -> Placed:
     rules, row = door.rules, candidate.row
     label = predicted_label(rules.task_type, row.prediction)
     period = rules.period_of(candidate.model_version_id, label)
-    chosen, reason = rules.policy.choose(
+    route, reason = rules.policy.choose(
         confidence=row.confidence,
         labels=labels_of(rules.task_type, row.prediction),
         segment=row.segment,
         high=period.high,
         low=period.low,
     )
-    if chosen == "auto" and row.segment in period.forced_segments:
-        chosen, reason = "review", "segment"
-    route = Route(chosen)
+    if route == _AUTO and row.segment in period.forced_segments:
+        route, reason = "review", "segment"
     output = _served_now(rules, route, candidate)
-    audit_probability = period.audit_rate if route == Route.AUTO else 0.0
+    audit_probability = period.audit_rate if route == _AUTO else 0.0
     audited = audit_probability > 0 and is_drawn(rules.secret, prediction_id, audit_probability)
     prediction = RoutedPrediction(
         id=prediction_id,
@@ -136,38 +154,36 @@ def _place_one(
         project_id=rules.project_id,
         candidate=candidate,
         label=label,
-        route=route.value,
+        route=route,
         reason=reason,
         policy_number=rules.policy_number,
         period_id=period.period_id,
         audit_probability=audit_probability,
         audited=audited,
-        final_output=output if route == Route.FALLBACK else None,
+        final_output=output if route == _FALLBACK else None,
         received_at=now,
     )
-    moment = row.occurred_at if rules.simulation and row.occurred_at else now
     return Placed(
         prediction,
         _task(door, prediction, task_id, served=output is not None),
         output,
-        place_of(
-            moment=moment,
-            zone=ZoneInfo(rules.time_zone),
-            period=period.period_id,
-            mv=candidate.model_version_id,
-            confidence=row.confidence,
-            segment=row.segment,
-            label=label,
+        Place(
+            *hour_and_day,
+            period.period_id,
+            candidate.model_version_id,
+            bucket_of(row.confidence),
+            row.segment,
+            label,
         ),
-        _counts(route, audited=audited, manual=output is None),
+        _COUNTS[route, audited, output is None],
     )
 
 
-def _served_now(rules: RoutingRules, route: Route, candidate: Candidate) -> dict[str, Any] | None:
+def _served_now(rules: RoutingRules, route: str, candidate: Candidate) -> dict[str, Any] | None:
     row = candidate.row
-    if route == Route.AUTO:
+    if route == _AUTO:
         return core_output(rules.task_type, row.prediction)
-    if route == Route.REVIEW:
+    if route == _REVIEW:
         return None
     return rules.policy.fallback.output_for(
         lambda: facts_of(
@@ -188,7 +204,7 @@ def _task(door: Door, prediction: RoutedPrediction, task_id: int, *, served: boo
         kind, purpose = (TaskKind.LABEL if blind else TaskKind.REVIEW), Purpose.AUDIT
     elif served:
         return None
-    elif prediction.route == Route.REVIEW:
+    elif prediction.route == _REVIEW:
         kind, purpose = TaskKind.REVIEW, Purpose.REVIEW
     else:
         kind, purpose = TaskKind.LABEL, Purpose.FALLBACK
@@ -210,10 +226,18 @@ def _task(door: Door, prediction: RoutedPrediction, task_id: int, *, served: boo
     )
 
 
-def _counts(route: Route, *, audited: bool, manual: bool) -> dict[str, int]:
-    counts = {"total": 1, route.value: 1}
+def _counts(route: str, *, audited: bool, unanswered: bool) -> dict[str, int]:
+    counts = {"total": 1, route: 1}
     if audited:
         counts["audit_due"] = 1
-    if route == Route.FALLBACK and manual:
+    if route == _FALLBACK and unanswered:
         counts["fallback_manual"] = 1
     return counts
+
+
+_COUNTS: Final[Mapping[tuple[str, bool, bool], Mapping[str, int]]] = {
+    (route, audited, unanswered): _counts(route, audited=audited, unanswered=unanswered)
+    for route in (_AUTO, _REVIEW, _FALLBACK)
+    for audited in (False, True)
+    for unanswered in (False, True)
+}

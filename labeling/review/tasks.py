@@ -1,18 +1,19 @@
 """Making review tasks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from django.db import connection
 
-from labeling.bulk import NULL, copy_lines, text
+from labeling.bulk import copy_lines, moment, text
 from labeling.projects.models import Project
 from labeling.review.models import ReviewQueue, TaskState
 
 DEFAULT_QUEUE = "default"
 LEADS_QUEUE = "leads"
+_WAITING = TaskState.WAITING.value
 TASK_COLUMNS = (
     "id",
     "project_id",
@@ -33,8 +34,7 @@ TASK_COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NewTask:
+class NewTask(msgspec.Struct, frozen=True, gc=False):
     """A task that the pipeline asks for."""
 
     id: int
@@ -60,7 +60,7 @@ class NewTask:
             self.queue_id,
             self.kind,
             self.purpose,
-            TaskState.WAITING.value,
+            _WAITING,
             self.item_id,
             self.prediction_id,
             self.model_version_id,
@@ -82,7 +82,8 @@ def create_queues(project: Project) -> None:
 
 def copy_tasks(tasks: Sequence[NewTask]) -> None:
     """Tasks of new items: nothing of theirs can be open, so nothing can collide."""
-    copy_lines("labeling_reviewtask", TASK_COLUMNS, (_line(task) for task in tasks))
+    if tasks:
+        copy_lines("labeling_reviewtask", TASK_COLUMNS, [_line(task) for task in tasks])
 
 
 def add_tasks(tasks: Sequence[NewTask]) -> None:
@@ -99,6 +100,9 @@ def add_tasks(tasks: Sequence[NewTask]) -> None:
 
 
 def _line(task: NewTask) -> str:
-    return "\t".join(
-        [NULL if v is None else text(v) if isinstance(v, str) else str(v) for v in task.values()]
+    """`values` as a COPY line."""
+    return (
+        f"{task.id}\t{task.project_id}\t{task.queue_id}\t{task.kind}\t{task.purpose}\t{_WAITING}\t{task.item_id}"
+        f"\t{task.prediction_id}\t{task.model_version_id}\t{task.confidence!r}\t{text(task.segment)}\t{text(task.label)}"
+        f"\t{task.slot}\t{task.priority}\t{task.id}\t{moment(task.created_at)}"
     )

@@ -321,20 +321,28 @@ def _answer_batch(doorway: Doorway, rows: Sequence[Row | BadRow]) -> HttpRespons
     return _json(body, 200)
 
 
-def _line(answer: Accepted) -> dict[str, Any]:
-    line: dict[str, Any] = {"index": answer.index, "id": answer.id, "status": answer.status}
-    if answer.status == "conflict":
-        line["errors"] = [{"pointer": "", "code": answer.code, "detail": _CONFLICTS[answer.code]}]
-    elif answer.status == "refused":
-        line["errors"] = [{"pointer": "", "code": answer.code, "detail": _REFUSED}]
-    elif answer.status == "invalid":
-        line["errors"] = field_errors(answer.errors)
+class _Line(msgspec.Struct, gc=False):
+    """`BatchLine` as it is sent."""
+
+    index: int
+    id: str | None
+    status: str
+    prediction_id: int | msgspec.UnsetType | None = msgspec.UNSET
+    route: str | msgspec.UnsetType | None = msgspec.UNSET
+    output: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+    errors: list[dict[str, str]] | msgspec.UnsetType = msgspec.UNSET
+
+
+def _line(answer: Accepted) -> _Line:
+    status = answer.status
+    if status in ("created", "duplicate"):
+        return _Line(answer.index, answer.id, status, answer.prediction_id, answer.route, answer.output)
+    line = _Line(answer.index, answer.id, status)
+    if status == "invalid":
+        line.errors = field_errors(answer.errors)
     else:
-        line["prediction_id"], line["route"], line["output"] = (
-            answer.prediction_id,
-            answer.route,
-            answer.output,
-        )
+        detail = _REFUSED if status == "refused" else _CONFLICTS[answer.code]
+        line.errors = [{"pointer": "", "code": answer.code, "detail": detail}]
     return line
 
 

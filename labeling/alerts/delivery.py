@@ -91,7 +91,9 @@ def _send(delivery: AlertDelivery) -> None:
     if delivery.recipient.channel == Channel.EMAIL:
         _send_mail(delivery)
     else:
-        from labeling.alerts.webhooks import post_signed  # an HTTP client, 15 MB: only where an alert calls for it
+        from labeling.alerts.webhooks import (
+            post_signed,  # an HTTP client, 15 MB: only where an alert calls for it
+        )
 
         post_signed(
             delivery.recipient.address,

@@ -93,7 +93,9 @@ class Reviewer(threading.Thread):
             self._board.set_idle(self.name, True)
 
     def _claim(self) -> list[Json]:
-        answer = self._api.post(f"/projects/{self._work.project}/tasks/claim/", {"count": self._work.claim_count})
+        answer = self._api.post(
+            f"/projects/{self._work.project}/tasks/claim/", {"count": self._work.claim_count}
+        )
         tasks: list[Json] = answer.expect(200)["tasks"]
         # With nothing else left the server offers again what somebody skipped; who has nothing to say about it, waits.
         self._give_back([task for task in tasks if task["task"] in self._skipped])

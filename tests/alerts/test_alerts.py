@@ -16,9 +16,9 @@ from standardwebhooks.webhooks import Webhook
 from labeling.alerts import delivery
 from labeling.alerts.delivery import Sent, deliver_due, pause_after
 from labeling.alerts.errors import DeliveryError
-from labeling.alerts.webhooks import find_address
 from labeling.alerts.models import Alert, AlertDelivery, AlertKind, AlertRecipient, DeliveryState
 from labeling.alerts.services import add_recipient, close_alert, close_unseen, raise_alert
+from labeling.alerts.webhooks import find_address
 from labeling.history.models import HistoryEvent
 from tests.alerts.receiver import Receiver, receiver
 from tests.world import World, in_threads

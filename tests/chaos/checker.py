@@ -229,11 +229,11 @@ def find_shared_holds(lines: Iterable[Line], clock: Sequence[tuple[float, float]
         hold = holds.get(line["token"])
         if hold is None or line["status"] not in (200, 201, 204):
             continue
-        for later in by_task[hold.task]:
-            if hold.since < later.asked and later.since < line["sent"] and later is not hold:
-                found.append(
-                    f"task {hold.task}: {line['op']} by {line['who']} was accepted after {later.who} had been given it"
-                )
+        found += [
+            f"task {hold.task}: {line['op']} by {line['who']} was accepted after {later.who} had been given it"
+            for later in by_task[hold.task]
+            if hold.since < later.asked and later.since < line["sent"] and later is not hold
+        ]
     return found
 
 

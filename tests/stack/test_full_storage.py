@@ -13,7 +13,7 @@ import psutil
 import pytest
 from celery import Celery
 
-from reviewapp.stack.valkey import celery_broker_url
+from reviewapp.broker import celery_broker_url
 from tests.stack.instance import BACK_WITHIN_S, Instance, wait_for
 
 pytestmark = pytest.mark.slow

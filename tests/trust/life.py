@@ -89,7 +89,11 @@ class Stretch:
             self.step_back_at = self.predictions
         if scope["level"] and self.first_step_at is None:
             self.first_step_at = self.predictions
-        self.epoch, self.level, self.certified_level = scope["epoch"], scope["level"], scope["certified_level"]
+        self.epoch, self.level, self.certified_level = (
+            scope["epoch"],
+            scope["level"],
+            scope["certified_level"],
+        )
         self.highest_level = max(self.highest_level, self.level)
         self.share, self.reachable_share = scope["share"], scope["reachable_share"]
         self.upper = scope["auto_error_upper"]
@@ -352,10 +356,17 @@ def main() -> int:
     return 1 if broken else 0
 
 
-def _lives(repeats: int, cards: int, only: str | None) -> Iterator[tuple[str, str, dict[str, Any], Callable[[Life], Any]]]:
+def _lives(
+    repeats: int, cards: int, only: str | None
+) -> Iterator[tuple[str, str, dict[str, Any], Callable[[Life], Any]]]:
     """(project, file, policy, life)."""
     if only != "cards":
-        yield "news-routing", "news-routing", {"alpha": 0.02, "sentinel_rate": 0.03}, lambda life: live_news(life, repeats)
+        yield (
+            "news-routing",
+            "news-routing",
+            {"alpha": 0.02, "sentinel_rate": 0.03},
+            lambda life: live_news(life, repeats),
+        )
     if only != "news":
         policy = {"alpha": 0.02, "sentinel_rate": 0.1}
         yield "card-risk-2", "card-risk", policy, lambda life: live_cards_at_2(life, 1_500)

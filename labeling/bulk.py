@@ -1,10 +1,12 @@
-"""Writing many rows at once with COPY, in its text format."""
+"""The database's faster ways in: COPY, in its text format, for many rows, and prepared statements for one."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
 from django.db import connection
+from django.db.backends.postgresql.base import ServerBindingCursor
+from django.db.backends.utils import CursorWrapper
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 NULL = r"\N"
@@ -37,6 +39,13 @@ def moment(value: datetime | None) -> str:
 def array(values: Iterable[object]) -> str:
     """Numbers or hashes as PostgreSQL spells an array; to be cast by the statement it is a parameter of."""
     return "{" + ",".join(map(str, values)) + "}"
+
+
+def prepared_cursor() -> CursorWrapper:
+    """A cursor whose statements the server parses and plans once for each connection and keeps."""
+    connection.ensure_connection()
+    cursor = ServerBindingCursor(connection.connection)
+    return connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
 
 
 def copy_lines(

@@ -45,6 +45,8 @@ def connection_settings(url: str, env: Environment) -> dict[str, Any]:
             "application_name": f"reviewapp-{env.role}",
             **given,
             "options": " ".join(filter(None, (given.get("options"), _limits(env.role)))),
+            # For cursors that ask the server to bind (labeling.bulk); Django's own bind in the client.
+            "prepare_threshold": 1,
             **_pool(env),
         },
     }

@@ -4,8 +4,8 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from django.db import connection
 
+from labeling.bulk import prepared_cursor
 from labeling.ingestion.services import ITEM_COLUMNS, KEY_COLUMNS, PREDICTION_COLUMNS
 from labeling.pipeline.placing import GUARD, Door, Placed
 from labeling.review.tasks import TASK_COLUMNS
@@ -43,7 +43,7 @@ def write_new_row(door: Door, placed: Placed) -> bool | None:
     if placed.task:
         values |= _named("t", TASK_COLUMNS, placed.task.values())
     values["delta"] = msgspec.json.encode([cell_entry(placed.place, placed.counts)]).decode()
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             _statement(with_task=placed.task is not None, with_outcome=placed.output is not None), values
         )

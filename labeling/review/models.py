@@ -89,8 +89,18 @@ class ReviewTask(models.Model):
     unless a deadline puts the task elsewhere. The claim's columns are all set or all empty."""
 
     id = models.BigIntegerField(primary_key=True)
-    project = models.ForeignKey("labeling.Project", on_delete=models.PROTECT, related_name="tasks")
-    queue = models.ForeignKey(ReviewQueue, on_delete=models.PROTECT, related_name="tasks", db_index=False)
+    # Made only beside a guard that has found project and queue: a check of each row again would cost more than the row, and
+    # its shared locks would make every writer of a project write to the project's own row.
+    project = models.ForeignKey(
+        "labeling.Project",
+        on_delete=models.PROTECT,
+        related_name="tasks",
+        db_constraint=False,
+        db_index=False,
+    )
+    queue = models.ForeignKey(
+        ReviewQueue, on_delete=models.PROTECT, related_name="tasks", db_constraint=False, db_index=False
+    )
     kind = models.CharField(max_length=20, choices=TaskKind)
     purpose = models.CharField(max_length=20, choices=Purpose)
     state = models.CharField(max_length=20, choices=TaskState, default=TaskState.WAITING)

@@ -12,6 +12,7 @@ connections for GONE_S turns new work away too, so that threads do not queue for
 from __future__ import annotations
 
 import logging
+import select
 import threading
 import time
 from collections.abc import Generator
@@ -26,6 +27,7 @@ PAUSE_S = 0.3
 PATIENCE_S = 1.2
 GONE_S = 2.0
 LOOK_S = 0.1
+ASK_AGAIN_S = 5.0
 
 T = TypeVar("T")
 
@@ -85,7 +87,26 @@ watch = StallWatch()
 
 
 class StallAwareConnection(psycopg.Connection[Any]):
-    """A connection whose waits end when the database stalls."""
+    """A connection whose waits end when the database stalls, and which is asked seldom whether it lives."""
+
+    _asked_at = -ASK_AGAIN_S
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> psycopg.Cursor[Any]:
+        """As psycopg's. The empty query is how a pool asks whether a connection lives, each time it hands one out: nothing
+        is sent while the last answer is young and nothing has come since (a server that ends a connection says so)."""
+        if query == "":
+            now = time.monotonic()
+            if now - self._asked_at < ASK_AGAIN_S and not self._has_something_to_say():
+                return self.cursor()
+            found = super().execute(query, *args, **kwargs)
+            self._asked_at = now
+            return found
+        return super().execute(query, *args, **kwargs)
+
+    def _has_something_to_say(self) -> bool:
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def wait(self, gen: Generator[Any, Any, T], interval: float = LOOK_S, timeout: float | None = None) -> T:
         return super().wait(_ending(gen, self.pgconn), interval, timeout)

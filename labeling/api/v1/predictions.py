@@ -1,6 +1,6 @@
 """Predictions come in; their routes and outcomes go out (contract section 4).
 
-Requests with an API key that post predictions bypass DRF: the body is decoded by msgspec and the answer encoded by it.
+Predictions bypass DRF's parsers and renderers: the body is decoded by msgspec and the answer encoded by it.
 """
 
 from collections import Counter
@@ -9,9 +9,7 @@ from typing import Any
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.urls import path
-from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     OpenApiParameter,
@@ -24,7 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from labeling.api.authentication import actor_of, bearer_of
+from labeling.api.authentication import actor_of
 from labeling.api.bodies import NDJSON_TYPE, BodyError, read_body
 from labeling.api.doors import Doorway
 from labeling.api.pages import link, page_size, read_cursor
@@ -153,13 +151,7 @@ _FILTERS_SAY = {
 
 
 class PredictionsView(APIView):
-    """POST one object, an array, or NDJSON; GET a list, newest first."""
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        plain = bearer_of(request) if request.method == "POST" else None
-        if plain is None:
-            return super().dispatch(request, *args, **kwargs)
-        return _post_with_key(request, plain, kwargs["slug"])
+    """POST one object, an array, or NDJSON (with a key, `labeling.api.lane` takes it first); GET a list, newest first."""
 
     @extend_schema(
         operation_id="list_predictions",
@@ -253,7 +245,8 @@ class OutcomesView(APIView):
         )
 
 
-def _post_with_key(request: HttpRequest, plain: str, slug: str) -> HttpResponse:
+def post_with_key(request: HttpRequest, plain: str, slug: str) -> HttpResponse:
+    """Answer a POST that carries an API key: predictions, or a problem."""
     try:
         return _answer(request, Doorway(slug, plain_key=plain))
     except (
@@ -362,7 +355,7 @@ def _number(request: Request, name: str, *, default: int, least: int, most: int)
 
 
 urlpatterns = [
-    path("projects/<str:slug>/predictions/", csrf_exempt(PredictionsView.as_view())),
+    path("projects/<str:slug>/predictions/", PredictionsView.as_view()),
     path("projects/<str:slug>/predictions/<path:key>/", PredictionView.as_view()),
     path("projects/<str:slug>/outcomes/", OutcomesView.as_view()),
 ]

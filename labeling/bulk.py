@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from django.db import connection
 from django.db.backends.postgresql.base import ServerBindingCursor
@@ -44,8 +45,10 @@ def array(values: Iterable[object]) -> str:
 def prepared_cursor() -> CursorWrapper:
     """A cursor whose statements the server parses and plans once for each connection and keeps."""
     connection.ensure_connection()
-    cursor = ServerBindingCursor(connection.connection)
-    return connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
+    cursor: Any = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
+    return (
+        connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
+    )
 
 
 def copy_lines(

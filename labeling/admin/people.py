@@ -125,7 +125,7 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = ApiKey
-        fields = ("name", "scopes", "project", "member")
+        fields = ("name", "scopes", "project", "member", "requests_per_second", "rows_per_second")
 
 
 @admin.register(ApiKey)
@@ -141,6 +141,8 @@ class ApiKeyAdmin(AdminPage):
         "member",
         "created_at",
         "last_used_at",
+        "requests_per_second",
+        "rows_per_second",
         "revoked_at",
     )
     list_filter = ("project",)
@@ -156,7 +158,13 @@ class ApiKeyAdmin(AdminPage):
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         key, plain = create_api_key(
-            name=obj.name, scopes=obj.scopes, project=obj.project, member=obj.member, by=actor_of(request)
+            name=obj.name,
+            scopes=obj.scopes,
+            project=obj.project,
+            member=obj.member,
+            by=actor_of(request),
+            requests_per_second=obj.requests_per_second,
+            rows_per_second=obj.rows_per_second,
         )
         obj.pk = key.pk
         messages.success(request, f"The new key. It is shown this once: {plain}")

@@ -9,6 +9,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.request import Request
 
+from labeling.api.limits import allowance_of
 from labeling.history.actor import Actor
 from labeling.projects.key_use import note_key_use
 from labeling.projects.models import ApiKey
@@ -27,6 +28,9 @@ class ApiKeyAuthentication(BaseAuthentication):
         key = find_key(plain)
         if key is None:
             raise AuthenticationFailed("The API key is unknown or revoked.", code="key_invalid")
+        allowance = allowance_of(key)
+        if allowance is not None:
+            allowance.take_request()
         return key.member, actor_of_key(key)
 
     def authenticate_header(self, request: Request) -> str:

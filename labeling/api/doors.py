@@ -11,6 +11,7 @@ from typing import TypeVar
 from rest_framework.exceptions import AuthenticationFailed
 
 from labeling.api.authentication import actor_of_key, find_key
+from labeling.api.limits import Allowance, allowance_of
 from labeling.errors import BusyError, say
 from labeling.history.actor import Actor
 from labeling.pipeline.placing import Door, StaleRulesError
@@ -25,24 +26,29 @@ _MOST = 1_000
 _MOST_TRIES = 5
 T = TypeVar("T")
 
-_remembered: dict[tuple[str, str], Door] = {}
+_remembered: dict[tuple[str, str], tuple[Door, Allowance | None]] = {}
 
 
 class Doorway:
-    """The door of a request: remembered for keys, fresh for signed-in people."""
+    """The door of a request: remembered for keys, fresh for signed-in people. `allowance` is the key's limits, if it has any;
+    known once the door is open."""
 
     def __init__(self, slug: str, *, plain_key: str | None = None, actor: Actor | None = None) -> None:
         self._slug = slug
         self._plain_key = plain_key
         self._actor = actor
+        self.allowance: Allowance | None = None
         self._memory = (digest_of(plain_key), slug) if plain_key else None
 
     def open(self) -> Door:
         """The door as remembered, or a fresh one. Raises the errors of authentication and access."""
         known = _remembered.get(self._memory) if self._memory else None
-        if known is not None and known.key_id is not None:
-            note_key_use(known.key_id)  # a fresh door's key was looked up, which notes it too
-        return known or self._open_fresh()
+        if known is None:
+            return self._open_fresh()
+        door, self.allowance = known
+        if door.key_id is not None:
+            note_key_use(door.key_id)  # a fresh door's key was looked up, which notes it too
+        return door
 
     def through(self, write: Callable[[Door], T]) -> T:
         """Write through the door; while the rules turn out to be out of date, load them anew and write again."""
@@ -59,21 +65,21 @@ class Doorway:
     def _open_fresh(self) -> Door:
         if self._memory:
             _remembered.pop(self._memory, None)
-        actor = self._actor or _actor_of(self._plain_key or "")
+        actor = self._actor or self._actor_of_key()
         project = get_project(actor, self._slug, Permission.INGEST)
         door = Door(load_rules(project.pk), _queue_id(project.pk), actor.key_id)
         if self._memory:
             if len(_remembered) >= _MOST:
                 _remembered.clear()
-            _remembered[self._memory] = door
+            _remembered[self._memory] = door, self.allowance
         return door
 
-
-def _actor_of(plain_key: str) -> Actor:
-    key = find_key(plain_key)
-    if key is None:
-        raise AuthenticationFailed("The API key is unknown or revoked.", code="key_invalid")
-    return actor_of_key(key)
+    def _actor_of_key(self) -> Actor:
+        key = find_key(self._plain_key or "")
+        if key is None:
+            raise AuthenticationFailed("The API key is unknown or revoked.", code="key_invalid")
+        self.allowance = allowance_of(key)
+        return actor_of_key(key)
 
 
 @lru_cache(maxsize=_MOST)

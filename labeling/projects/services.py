@@ -28,6 +28,7 @@ from labeling.projects.models import (
 
 MAX_GUIDELINES = 200_000
 KEY_PREFIX = "rva_"
+MOST_PER_SECOND = 1_000_000  # the highest limit a key may be given
 
 
 @transaction.atomic
@@ -135,9 +136,16 @@ def remove_member(*, project: Project, username: str, by: Actor) -> int:
 
 @transaction.atomic
 def create_api_key(
-    *, name: str, scopes: list[str], project: Project | None, member: Any, by: Actor
+    *,
+    name: str,
+    scopes: list[str],
+    project: Project | None,
+    member: Any,
+    by: Actor,
+    requests_per_second: int | None = None,
+    rows_per_second: int | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its plain text, which is not stored and cannot be shown again."""
+    """A new key and its plain text, which is not stored and cannot be shown again. Its limits stay as they are given here."""
     if not scopes or set(scopes) - set(Scope.values):
         raise invalid(
             "/scopes", "invalid", say("scopes are one or more of {choices}", choices=", ".join(Scope.values))
@@ -151,7 +159,10 @@ def create_api_key(
         project=project,
         member=member,
         created_by_id=by.user_id,
+        requests_per_second=requests_per_second,
+        rows_per_second=rows_per_second,
     )
+    limits = {"requests_per_second": requests_per_second, "rows_per_second": rows_per_second}
     record_event(
         action="key.created",
         subject=f"key:{key.pk}",
@@ -160,6 +171,7 @@ def create_api_key(
         name=name,
         scopes=key.scopes,
         member=member.get_username(),
+        **{limit: most for limit, most in limits.items() if most is not None},
     )
     return key, plain
 

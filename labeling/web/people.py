@@ -21,7 +21,7 @@ from labeling.projects.invitations import invite, renew_invitation, withdraw_inv
 from labeling.projects.mailing import mail_invitation, mail_password_link
 from labeling.projects.models import ApiKey, Invitation, Membership, Role, Scope
 from labeling.projects.queries import get_invitation_of, get_member
-from labeling.projects.services import create_api_key, revoke_api_key
+from labeling.projects.services import MOST_PER_SECOND, create_api_key, revoke_api_key
 from labeling.web.forms import PageForm, put_errors
 from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.page import page
@@ -84,6 +84,18 @@ class KeyForm(PageForm):
         label=gettext_lazy("It may"),
     )
     member = forms.ChoiceField(required=False, label=gettext_lazy("Acts as"))
+    requests_per_second = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MOST_PER_SECOND,
+        label=gettext_lazy("Most requests a second, if you like"),
+    )
+    rows_per_second = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MOST_PER_SECOND,
+        label=gettext_lazy("Most predictions a second, if you like"),
+    )
 
     def __init__(self, frame: ProjectFrame, *args: Any) -> None:
         super().__init__(*args)
@@ -171,6 +183,8 @@ def create_key(request: HttpRequest, slug: str) -> HttpResponseBase:
         project=frame.project,
         member=get_user_model().objects.get(username=name, is_active=True),
         by=frame.actor,
+        requests_per_second=form.cleaned_data["requests_per_second"],
+        rows_per_second=form.cleaned_data["rows_per_second"],
     )
     return _show(request, frame, secret=Secret(_("The new key. It is shown this once."), plain))
 

@@ -135,11 +135,18 @@ class TestChangesGoThroughTheServices:
         assert "A project keeps at least one owner." in words_of(kept)
         made = ada.post(
             page_of("apikey", page="add"),
-            {"name": "k", "scopes": ["ingest"], "project": project.pk, "member": world.otto.user.pk},
+            {
+                "name": "k",
+                "scopes": ["ingest"],
+                "project": project.pk,
+                "member": world.otto.user.pk,
+                "requests_per_second": 7,
+            },
             follow=True,
         )
         assert "It is shown this once: rva_" in words_of(made)
         key = ApiKey.objects.get(name="k")
+        assert (key.requests_per_second, key.rows_per_second) == (7, None)
         ada.post(page_of("apikey"), {"action": "revoke", "_selected_action": [key.pk]})
         key.refresh_from_db()
         assert key.revoked_at is not None

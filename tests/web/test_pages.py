@@ -470,10 +470,13 @@ class TestPeople:
         assert world.letters
         otto = as_("otto")
         answer = otto.post(
-            PROJECT + "people/keys/", {"name": "my model", "scopes": ["ingest"], "member": "lea"}
+            PROJECT + "people/keys/",
+            {"name": "my model", "scopes": ["ingest"], "member": "lea", "rows_per_second": "4321"},
         )
         key = ApiKey.objects.get(name="my model")
         assert (key.member.username, key.project_id) == ("lea", world.letters.pk)
+        assert (key.requests_per_second, key.rows_per_second) == (None, 4321)
+        assert "4321 predictions a second" in words_of(answer)
         assert f'value="{key.prefix}' in answer.content.decode()
         assert answer.headers["Cache-Control"] == "no-store"
         assert "shown this once" not in words_of(otto.get(PROJECT + "people/"))

@@ -30,7 +30,7 @@ from labeling.projects.invitations import (
 from labeling.projects.mailing import mail_invitation, mail_password_link
 from labeling.projects.models import ApiKey, Invitation, Project, Role, Scope
 from labeling.projects.queries import get_invitation_of, get_member, list_projects
-from labeling.projects.services import create_api_key, revoke_api_key
+from labeling.projects.services import MOST_PER_SECOND, create_api_key, revoke_api_key
 
 
 class MemberIn(serializers.Serializer[Any]):
@@ -109,6 +109,16 @@ class KeyIn(serializers.Serializer[Any]):
     )
     project = PlainText(required=False, allow_null=True, max_length=60)
     member = PlainText(required=False, allow_null=True, max_length=150)
+    requests_per_second = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=MOST_PER_SECOND, help_text="None: no limit"
+    )
+    rows_per_second = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=MOST_PER_SECOND,
+        help_text="Of predictions, whatever becomes of them; none: no limit",
+    )
 
 
 class KeyOut(serializers.Serializer[Any]):
@@ -120,6 +130,8 @@ class KeyOut(serializers.Serializer[Any]):
     member = serializers.CharField(source="member.username")
     created_at = serializers.DateTimeField()
     last_used_at = serializers.DateTimeField(allow_null=True, help_text="To within a few minutes")
+    requests_per_second = serializers.IntegerField(allow_null=True)
+    rows_per_second = serializers.IntegerField(allow_null=True)
     revoked_at = serializers.DateTimeField(allow_null=True)
 
 
@@ -306,14 +318,26 @@ class KeysView(APIView):
             keys = keys.filter(project__in=_owned_projects(actor))
         return page_of(request, keys, ordering="-id", serializer=KeyOut)
 
-    @extend_schema(request=KeyIn, responses={201: NewKeyOut}, operation_id="create_key")
+    @extend_schema(
+        request=KeyIn,
+        responses={201: NewKeyOut},
+        operation_id="create_key",
+        description="What is more than a key's limits is answered by 429 `rate_limited` with Retry-After. A second's worth may come "
+        "at once; a batch of more rows than that is taken whole when the key owes nothing, and what follows waits for it.",
+    )
     def post(self, request: Request) -> Response:
         actor = actor_of(request)
         wanted = checked(KeyIn, request)
         project = _project_of_key(actor, wanted.get("project"))
         member = _member_of_key(actor, project, wanted.get("member"))
         key, plain = create_api_key(
-            name=wanted["name"], scopes=wanted["scopes"], project=project, member=member, by=actor
+            name=wanted["name"],
+            scopes=wanted["scopes"],
+            project=project,
+            member=member,
+            by=actor,
+            requests_per_second=wanted.get("requests_per_second"),
+            rows_per_second=wanted.get("rows_per_second"),
         )
         return Response({**KeyOut(key).data, "key": plain}, status=status.HTTP_201_CREATED)
 

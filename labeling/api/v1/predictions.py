@@ -204,7 +204,8 @@ class PredictionsView(APIView):
         description="A single object is answered by 201, or 200 when it is known already. An array (at most 5,000 rows) or "
         "application/x-ndjson (at most 50,000 lines) is answered by 200 with one line for each row: valid ones are stored "
         "even when others are not. While the project refuses new reviews (its policy's `overflow`), what needs a person is not "
-        "stored: 429 `overflow` with Retry-After, in a batch a line with the status `refused`.",
+        "stored: 429 `overflow` with Retry-After, in a batch a line with the status `refused`. More than a key's limits allow is "
+        "429 `rate_limited` with Retry-After for the whole request, and nothing of it is stored.",
     )
     def post(self, request: Request, slug: str) -> HttpResponse:
         return _answer(request._request, Doorway(slug, actor=actor_of(request)))
@@ -260,12 +261,19 @@ def post_with_key(request: HttpRequest, plain: str, slug: str) -> HttpResponse:
 
 def _answer(request: HttpRequest, doorway: Doorway) -> HttpResponse:
     doorway.open()
+    if doorway.allowance:
+        doorway.allowance.take_request()
     kind, body = read_body(request)
     if kind == NDJSON_TYPE:
         return _answer_batch(doorway, list(decode_lines(body, most=MOST_LINES)))
     if starts_as_array(body):
         return _answer_batch(doorway, _checked_array(body))
     return _answer_single(doorway, decode_one(body))
+
+
+def _take_rows(doorway: Doorway, count: int) -> None:
+    if doorway.allowance:
+        doorway.allowance.take_rows(count)
 
 
 def _checked_array(body: bytes) -> Sequence[Row | BadRow]:
@@ -278,6 +286,7 @@ def _checked_array(body: bytes) -> Sequence[Row | BadRow]:
 
 
 def _answer_single(doorway: Doorway, row: Row | BadRow) -> HttpResponse:
+    _take_rows(doorway, 1)
     accepted = doorway.through(lambda door: accept_one(door=door, row=row))
     if accepted.status == "invalid":
         raise InvalidError("invalid", accepted.errors[0].detail, accepted.errors)
@@ -301,6 +310,7 @@ def _answer_single(doorway: Doorway, row: Row | BadRow) -> HttpResponse:
 def _answer_batch(doorway: Doorway, rows: Sequence[Row | BadRow]) -> HttpResponse:
     if not rows:
         raise invalid("", "empty", say("there are no rows"))
+    _take_rows(doorway, len(rows))
     answers = doorway.through(lambda door: accept_predictions(door=door, rows=rows))
     counts = Counter(answer.status for answer in answers)
     body = {

@@ -53,11 +53,12 @@ group by place having count(*) = 1000
 
 
 class Filler:
-    """Adds stored traffic to one project, oldest first."""
+    """Adds stored traffic to one project, oldest first. Two fillers of one instance begin at different pieces, so that they
+    make different ids."""
 
-    def __init__(self, connection: psycopg.Connection[Any], slug: str) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], slug: str, *, first_piece: int = 0) -> None:
         self._connection = connection
-        self._values: dict[str, Any] = {}
+        self._values: dict[str, Any] = {"pieces": first_piece}
         with connection.cursor() as cursor:
             cursor.execute("select id from labeling_project where slug = %s", [slug])
             self._values["project"] = self._one(cursor)
@@ -113,7 +114,7 @@ class Filler:
 
     def _add_piece(self, size: int, state: str, tenths_reviewed: int) -> None:
         # Each piece has 200 ids a second of its own; the first is the oldest, all within the last six days.
-        self._values["pieces"] = self._values.get("pieces", 0) + 1
+        self._values["pieces"] += 1
         age = 500_000 - self._values["pieces"] * (PIECE // 200 + 10)
         if age < PIECE // 200 + 10:
             raise ValueError("more stored traffic than six days can hold at 200 a second")

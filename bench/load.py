@@ -17,6 +17,8 @@ import numpy as np
 Step = Callable[[int], bool | None]
 # Made inside each thread of the load process, so that it may open a connection.
 MakeStep = Callable[..., Step]
+# How long an open loop goes on after its last request was due; a server that cannot keep up must not stop the benchmark.
+OVERTIME_S = 10.0
 
 
 @dataclass
@@ -24,7 +26,7 @@ class Samples:
     """What a load process saw: seconds of each request (in an open loop from the moment it was due), and its own costs."""
 
     seconds: list[float] = field(default_factory=list)
-    errors: int = 0
+    errors: int = 0  # refused, broken, or still not sent OVERTIME_S after the last was due
     lasted: float = 0.0
     cpu: float = 0.0
 
@@ -74,62 +76,86 @@ def _run(
     seconds: float,
     rate: float | None,
 ) -> None:
-    lock = threading.Lock()
-    taken = 0
-    samples = Samples()
-    began = 0.0
+    try:
+        sender.send(_Offer(make_step, arguments, connections, seconds, rate).run())
+    finally:
+        sender.close()
 
-    def start() -> None:
-        nonlocal began
-        began = time.perf_counter() + 0.01
 
-    ready = threading.Barrier(connections + 1, action=start)
+class _Offer:
+    """The load process: a thread for each connection, all taking the next number from one counter."""
 
-    def next_number() -> int:
-        nonlocal taken
-        with lock:
-            taken += 1
-            return taken - 1
+    def __init__(
+        self,
+        make_step: MakeStep,
+        arguments: list[Any],
+        connections: int,
+        seconds: float,
+        rate: float | None,
+    ) -> None:
+        self._make_step, self._arguments = make_step, arguments
+        self._seconds, self._rate = seconds, rate
+        self._threads = [threading.Thread(target=self._work) for _ in range(connections)]
+        self._ready = threading.Barrier(connections + 1, action=self._start)
+        self._lock = threading.Lock()
+        self._began = 0.0
+        self._taken = 0
+        self._samples = Samples()
 
-    def work() -> None:
+    def run(self) -> Samples:
+        """Wait until every connection is ready, then until all have ended."""
+        for thread in self._threads:
+            thread.start()
+        self._ready.wait(60)
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        for thread in self._threads:
+            thread.join()
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        self._samples.lasted = time.perf_counter() - self._began
+        self._samples.cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return self._samples
+
+    def _start(self) -> None:
+        self._began = time.perf_counter() + 0.01
+
+    def _work(self) -> None:
         try:
-            step = make_step(*arguments)
+            step = self._make_step(*self._arguments)
         except BaseException:
-            ready.abort()
+            self._ready.abort()
             raise
-        mine: list[float] = []
+        seconds: list[float] = []
         errors = 0
-        ready.wait()
-        while True:
-            number = next_number()
-            due = began + number / rate if rate else time.perf_counter()
-            if due >= began + seconds:
-                break
-            if rate and (pause := due - time.perf_counter()) > 0:
-                time.sleep(pause)
+        self._ready.wait()
+        while (turn := self._next()) is not None:
+            number, due = turn
+            if not self._wait_until(due):
+                errors += 1
+                continue
             try:
                 good = step(number)
             except OSError:
                 good = False
             if good is None:
                 break
-            mine.append(time.perf_counter() - due)
+            seconds.append(time.perf_counter() - due)
             errors += not good
-        with lock:
-            samples.seconds.extend(mine)
-            samples.errors += errors
+        with self._lock:
+            self._samples.seconds.extend(seconds)
+            self._samples.errors += errors
 
-    threads = [threading.Thread(target=work) for _ in range(connections)]
-    for thread in threads:
-        thread.start()
-    try:
-        ready.wait(60)
-        before = resource.getrusage(resource.RUSAGE_SELF)
-        for thread in threads:
-            thread.join()
-        after = resource.getrusage(resource.RUSAGE_SELF)
-        samples.lasted = time.perf_counter() - began
-        samples.cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        sender.send(samples)
-    finally:
-        sender.close()
+    def _next(self) -> tuple[int, float] | None:
+        """The number of the next request and when it is due; none when the time is over."""
+        with self._lock:
+            number = self._taken
+            self._taken += 1
+        due = self._began + number / self._rate if self._rate else time.perf_counter()
+        return (number, due) if due < self._began + self._seconds else None
+
+    def _wait_until(self, due: float) -> bool:
+        """Whether the request may still be sent."""
+        if self._rate is None:
+            return True
+        if (pause := due - time.perf_counter()) > 0:
+            time.sleep(pause)
+        return time.perf_counter() <= self._began + self._seconds + OVERTIME_S

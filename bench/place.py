@@ -29,9 +29,12 @@ class Spent:
 
     server: float
     database: float
+    worker: float
 
     def __sub__(self, before: Spent) -> Spent:
-        return Spent(self.server - before.server, self.database - before.database)
+        return Spent(
+            self.server - before.server, self.database - before.database, self.worker - before.worker
+        )
 
 
 class Place:
@@ -45,8 +48,10 @@ class Place:
         self.database_url = instance.home.own_services.database_url
 
     def connect(self) -> psycopg.Connection[Any]:
-        """A connection of the harness's own, committing each statement."""
-        return psycopg.connect(self.database_url, autocommit=True)
+        """A connection of the harness's own, committing each statement. It may hold a snapshot as long as it likes."""
+        return psycopg.connect(
+            self.database_url, autocommit=True, options="-c idle_in_transaction_session_timeout=0"
+        )
 
     def headers(self, key: str | None = None) -> Headers:
         return {"Authorization": f"Bearer {key or self.credentials.api_key}"}
@@ -63,10 +68,9 @@ class Place:
         return json.loads(answer) if answer else None
 
     def spent(self) -> Spent:
-        """What web server and database have used so far."""
+        """What web server, database and Celery worker have used so far."""
         return Spent(
-            _cpu(psutil.Process(self.instance.pid("web"))),
-            _cpu(psutil.Process(self.instance.pid("postgres"))),
+            *(_cpu(psutil.Process(self.instance.pid(name))) for name in ("web", "postgres", "worker"))
         )
 
 

@@ -9,7 +9,8 @@ from labeling.alerts.delivery import deliver_due
 from labeling.datasets import services as datasets
 from labeling.datasets import upkeep
 from labeling.decisions.outcomes import number_all_outcomes
-from labeling.ingestion.partitions import drop_old_inputs, ensure_partitions
+from labeling.ingestion.partitions import drop_old_inputs, drop_oldest_inputs, ensure_partitions
+from labeling.ingestion.room import home_disk
 from labeling.ledger.runs import run_waiting
 from labeling.pipeline import sentinels
 from labeling.pipeline.deciding import let_overdue_stand
@@ -94,10 +95,12 @@ def forget_expired() -> None:
 
 @shared_task(name="labeling.tasks.maintain_partitions")
 def maintain_partitions() -> None:
-    """Make the partitions of the weeks to come, and let old inputs go where a retention is set."""
+    """Make the partitions of the weeks to come, and let the inputs go that are older than the retention or must make room."""
     ensure_partitions()
     if settings.REVIEWAPP_RETAIN_INPUT_DAYS:
         drop_old_inputs(keep=timedelta(days=settings.REVIEWAPP_RETAIN_INPUT_DAYS))
+    if settings.REVIEWAPP_RETAIN_INPUT_DAYS and home_disk().is_nearly_full:
+        drop_oldest_inputs()
 
 
 @shared_task(name="labeling.tasks.watch_over_all")

@@ -84,7 +84,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         secret_key=secret_key,
         database_url=_url(environ, "DATABASE_URL", ("postgresql", "postgres")),
         redis_url=_url(environ, "REDIS_URL", ("redis", "rediss", "unix")),
-        retain_input_days=_integer(environ, "REVIEWAPP_RETAIN_INPUT_DAYS", 0, low=0, high=36_500),
+        retain_input_days=_integer(environ, "REVIEWAPP_RETAIN_INPUT_DAYS", 90, low=0, high=36_500),
         email_url=_url(environ, "REVIEWAPP_EMAIL_URL", ("smtp", "smtps", "smtp+tls")),
         email_from=_text(environ, "REVIEWAPP_EMAIL_FROM", "reviewapp@localhost"),
         webhook_hosts=_list(environ, "REVIEWAPP_WEBHOOK_HOSTS"),

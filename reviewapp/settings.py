@@ -304,7 +304,7 @@ CELERY_BEAT_SCHEDULE = {
     "watch-over-all": _every(30.0, "watch_over_all"),
     "check-ledgers": _every(60.0, "check_ledgers"),
     "send-alerts": _every(10.0, "send_alerts"),
-    "maintain-partitions": _every(3600.0, "maintain_partitions"),
+    "maintain-partitions": _every(600.0, "maintain_partitions"),
     "maintain-storage": _every(3600.0, "maintain_storage"),
     "forget-expired": _every(3600.0, "forget_expired"),
 }

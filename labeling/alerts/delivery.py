@@ -91,9 +91,8 @@ def _send(delivery: AlertDelivery) -> None:
     if delivery.recipient.channel == Channel.EMAIL:
         _send_mail(delivery)
     else:
-        from labeling.alerts.webhooks import (
-            post_signed,  # an HTTP client, 15 MB: only where an alert calls for it
-        )
+        # An HTTP client, 15 MB: loaded only where an alert calls for it.
+        from labeling.alerts.webhooks import post_signed
 
         post_signed(
             delivery.recipient.address,

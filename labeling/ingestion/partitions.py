@@ -5,13 +5,17 @@ from datetime import datetime, timedelta
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from labeling.ids import ID_EPOCH, first_id_at
+from labeling.ids import ID_EPOCH, SECOND_BITS, first_id_at
 
 TABLES = ("labeling_item", "labeling_prediction")
 SPAN = timedelta(days=7)
 WEEKS_AHEAD = 4
 _SLIM = "_slim"
+# What one statement copies; at 50 million predictions a day a week has 1,750 of them.
+_PIECE_ROWS = 200_000
+_SAFELY_EARLIER = 3_600 << SECOND_BITS
 _LOCK = (0x7061, 1)  # "pa": one process makes partitions at a time
+_SLIMMING = (0x7061, 2)
 
 
 def ensure_partitions(now: datetime | None = None) -> list[str]:
@@ -37,25 +41,65 @@ def drop_old_inputs(*, keep: timedelta, now: datetime | None = None) -> list[str
     """Drop inputs older than `keep` that no person has or had a task for, a whole week at a time.
 
     The week's partition is written anew without them and takes the old one's place in one transaction; the old file is then
-    dropped as a whole. Client ids stay, so that the feed can still name every item. Returns the names of slimmed partitions.
+    dropped as a whole. Client ids stay, so that the feed can still name every item and a repeated prediction is still known.
+    Returns the names of slimmed partitions.
     """
     last_kept = _week_of((now or timezone.now()) - keep)
-    old = [
+    names = [name for name in _whole_weeks() if _week_in(name) < last_kept]
+    return [name for name in names if _slim(name)]
+
+
+def drop_oldest_inputs(*, now: datetime | None = None) -> str | None:
+    """For a disk that is nearly full: the same with the oldest week there is, unless it is this one or the last.
+
+    Returns the partition's name; none when nothing may go.
+    """
+    week = _week_of(now or timezone.now())
+    oldest = next((name for name in _whole_weeks() if _week_in(name) < week - 1), None)
+    return oldest if oldest and _slim(oldest) else None
+
+
+def _whole_weeks() -> list[str]:
+    """The partitions of items whose inputs are all there, oldest first."""
+    names = [
         name for name in list_partitions() if name.startswith("labeling_item_w") and not name.endswith(_SLIM)
     ]
-    names = [name for name in old if int(name.removeprefix("labeling_item_w")) < last_kept]
-    for name in names:
-        _slim(name)
-    return names
+    return sorted(names, key=_week_in)
 
 
-def _slim(name: str) -> None:
-    week = int(name.removeprefix("labeling_item_w"))
-    low, high = (first_id_at(ID_EPOCH + SPAN * w) for w in (week, week + 1))
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("set local lock_timeout = '3s'")  # rather later than in the way of those who write
+def _week_in(name: str) -> int:
+    return int(name.removeprefix("labeling_item_w"))
+
+
+def _slim(name: str) -> bool:
+    """Write a week anew without its inputs; whether that was done. Another process may be at it.
+
+    It is copied piece by piece, each in a transaction of its own. Killed on the way, the next one goes on from there.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_try_advisory_lock(%s, %s)", _SLIMMING)
+        if not cursor.fetchone()[0]:
+            return False
+        try:
+            while _copy_piece(name):
+                pass
+            _swap(name)
+        finally:
+            cursor.execute("select pg_advisory_unlock(%s, %s)", _SLIMMING)
+    return True
+
+
+def _copy_piece(name: str) -> int:
+    """Copy the next rows into the slim partition that is to take this one's place; how many."""
+    low, high = _bounds(name)
+    with connection.cursor() as cursor:
+        # The check says what the partition's bounds will say, so that attaching it need not read it again.
         cursor.execute(
-            f"create table {name}{_SLIM} (like labeling_item including defaults including constraints)"
+            f"""
+            create table if not exists {name}{_SLIM} (
+                like labeling_item including defaults including constraints including indexes,
+                constraint {name}{_SLIM}_bounds check (id >= {low} and id < {high}))
+            """
         )
         cursor.execute(
             f"""
@@ -63,13 +107,41 @@ def _slim(name: str) -> None:
             select id, project_id, key,
                    case when exists (select from labeling_reviewtask t where t.item_id = item.id) then input end, received_at
             from {name} item
-            """
+            where id > coalesce((select max(id) from {name}{_SLIM}), 0) order by id limit %s
+            """,
+            [_PIECE_ROWS],
         )
-        cursor.execute(f"alter table labeling_item detach partition {name}")
-        cursor.execute(f"drop table {name}")
-        cursor.execute(
-            f"alter table labeling_item attach partition {name}{_SLIM} for values from ({low}) to ({high})"
-        )
+        return cursor.rowcount
+
+
+def _swap(name: str) -> None:
+    """Put the slim partition in the old one's place. What came back into review since its row was copied keeps its input:
+    most of it before the lock is taken, the last of it under the lock."""
+    low, high = _bounds(name)
+    keep = f"""
+        update {name}{_SLIM} kept set input = whole.input
+        from {name} whole, labeling_reviewtask task
+        where task.item_id >= {low} and task.item_id < {high} and task.id >= %s
+          and kept.id = task.item_id and kept.input is null and whole.id = kept.id
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("select labeling_next_id()")
+        began = cursor.fetchone()[0]
+        cursor.execute(keep, [0])
+        with transaction.atomic():
+            cursor.execute("set local lock_timeout = '3s'")  # rather later than in the way of those who write
+            cursor.execute(f"alter table labeling_item detach partition {name}")
+            cursor.execute(keep, [began - _SAFELY_EARLIER])
+            cursor.execute(f"drop table {name}")
+            cursor.execute(
+                f"alter table labeling_item attach partition {name}{_SLIM} for values from ({low}) to ({high})"
+            )
+
+
+def _bounds(name: str) -> tuple[int, int]:
+    """The first id of a week's partition, and the first after it."""
+    low, high = (first_id_at(ID_EPOCH + SPAN * week) for week in (_week_in(name), _week_in(name) + 1))
+    return low, high
 
 
 def list_partitions() -> list[str]:

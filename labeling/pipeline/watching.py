@@ -4,13 +4,11 @@ Every condition is a query over rows in a waiting state; none walks over history
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Count, Q
 from django.utils import timezone
@@ -19,6 +17,7 @@ from labeling.alerts.models import AlertDelivery, AlertKind, DeliveryState
 from labeling.alerts.services import close_unseen, raise_alert
 from labeling.datasets.models import Publication, PublicationState, WaitingDecision
 from labeling.decisions.models import OutcomeBatch
+from labeling.ingestion.room import Usage, list_disks
 from labeling.projects.models import Project
 from labeling.review.models import ReviewTask, TaskState
 from labeling.review.queries import list_queues
@@ -28,10 +27,6 @@ OLDEST_WITHOUT_DEADLINE = timedelta(hours=24)
 LEFT_BEHIND = timedelta(minutes=2)
 PUBLICATION_LEFT_BEHIND = timedelta(minutes=15)
 MANY_DELTAS = 20_000
-LOW_SHARE = 0.05
-LOW_BYTES = 512 * 1024 * 1024
-
-Usage = Callable[[Path], tuple[int, int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +108,13 @@ def _old_queues(now: datetime) -> Iterator[Sight]:
 
 
 def _full_disks(usage: Usage) -> Iterator[Sight]:
-    """The home (database, logs) and the storage of datasets, where it is a folder."""
-    places = {"home": Path(settings.REVIEWAPP_HOME)}
-    if "://" not in settings.REVIEWAPP_STORAGE:
-        places["storage"] = Path(settings.REVIEWAPP_STORAGE)
-    for name, path in places.items():
-        there = next((one for one in (path, *path.parents) if one.exists()), None)
-        if there is None:
-            continue
-        total, _used, free = usage(there)
-        if free < max(LOW_BYTES, LOW_SHARE * total):
+    """What is done about the database's disk, and when predictions are refused, is in `ingestion.room`."""
+    for disk in list_disks(usage):
+        if disk.is_nearly_full:
             yield Sight(
                 AlertKind.DISK_NEARLY_FULL,
-                f"disk:{name}",
-                f"The disk of {name} has {free / 2**30:.1f} GB of {total / 2**30:.1f} GB left.",
+                f"disk:{disk.name}",
+                f"The disk of {disk.name} has {disk.free / 2**30:.1f} GB of {disk.total / 2**30:.1f} GB left.",
             )
 
 

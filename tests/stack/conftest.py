@@ -25,14 +25,14 @@ def instance(home: Path) -> Iterator[Instance]:
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A home that does not exist yet. Not below pytest's own folder, which is closed to PostgreSQL's user."""
-    with _temporary_home() as path:
+    with temporary_home() as path:
         yield path
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Instance]:
     """One running instance for all tests of a module that leave it running."""
-    with _temporary_home() as path:
+    with temporary_home() as path:
         found = Instance(path)
         try:
             found.start()
@@ -42,7 +42,8 @@ def running() -> Iterator[Instance]:
 
 
 @contextmanager
-def _temporary_home() -> Iterator[Path]:
+def temporary_home() -> Iterator[Path]:
+    """A path for a home that does not exist yet, and does not exist afterwards."""
     path = Path(tempfile.gettempdir()) / f"reviewapp-stack-{secrets.token_hex(6)}"
     try:
         yield path

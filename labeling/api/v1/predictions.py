@@ -38,6 +38,7 @@ from labeling.ingestion.decoding import (
     decode_one,
     starts_as_array,
 )
+from labeling.ingestion.room import require_room
 from labeling.pipeline.accepting import accept_one, accept_predictions
 from labeling.pipeline.items import get_item_story
 from labeling.pipeline.placing import Accepted
@@ -205,7 +206,8 @@ class PredictionsView(APIView):
         "application/x-ndjson (at most 50,000 lines) is answered by 200 with one line for each row: valid ones are stored "
         "even when others are not. While the project refuses new reviews (its policy's `overflow`), what needs a person is not "
         "stored: 429 `overflow` with Retry-After, in a batch a line with the status `refused`. More than a key's limits allow is "
-        "429 `rate_limited` with Retry-After for the whole request, and nothing of it is stored.",
+        "429 `rate_limited` with Retry-After for the whole request, and nothing of it is stored. While the disk is full nothing is "
+        "stored: 503 `disk_full`; send it again later.",
     )
     def post(self, request: Request, slug: str) -> HttpResponse:
         return _answer(request._request, Doorway(slug, actor=actor_of(request)))
@@ -263,6 +265,7 @@ def _answer(request: HttpRequest, doorway: Doorway) -> HttpResponse:
     doorway.open()
     if doorway.allowance:
         doorway.allowance.take_request()
+    require_room()
     kind, body = read_body(request)
     if kind == NDJSON_TYPE:
         return _answer_batch(doorway, list(decode_lines(body, most=MOST_LINES)))

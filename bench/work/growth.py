@@ -44,8 +44,8 @@ class Growth:
     def __init__(self, place: Place, slug: str, *, quick: bool) -> None:
         self._place = place
         self._slug = slug
-        self._seconds = 1.0 if quick else 10.0
-        self._publications = 3 if quick else 30
+        self._seconds = 0.5 if quick else 10.0
+        self._publications = 2 if quick else 30
         self._publisher: Publisher | None = None
         self.figures: Figures = {}
 

@@ -73,7 +73,7 @@ def send_singles(target: Target, seed: int) -> Step:
 
 def measure_batches(place: Place, target: Target, rows_before: int, *, quick: bool) -> list[Result]:
     """`ingest_batch` and `ingest_batch_3`: rounds of both alternate with rounds of the floor."""
-    rounds, bodies = (3, 6) if quick else (7, 30)
+    rounds, bodies = (2, 5) if quick else (7, 30)
     floors: list[float] = []
     one: list[Samples] = []
     three: list[Samples] = []
@@ -150,7 +150,7 @@ def _copy_floor(connection: psycopg.Connection[Any], batches: int, seed: int) ->
 
 def measure_singles(place: Place, target: Target, rows_before: int, *, quick: bool) -> list[Result]:
     """`ingest_single`: the maximum beside the floor's, then the latency at the offered rate."""
-    rounds, seconds, offered_s = (2, 3.0, 8.0) if quick else (5, 8.0, 60.0)
+    rounds, seconds, offered_s = (1, 2.0, 3.0) if quick else (5, 8.0, 60.0)
     floor_target = Target(place.floor_port, "/insert", {})
     maxima: list[Samples] = []
     floors: list[Samples] = []

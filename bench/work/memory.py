@@ -18,7 +18,7 @@ from bench.work.reading import sign_in
 from tests.stack.memory import stack_mb, web_workers_mb
 
 SLUG = "memory"
-REQUESTS, QUICK_REQUESTS = 200_000, 3_000
+REQUESTS, QUICK_REQUESTS = 200_000, 2_000
 WARM_UP = 0.1
 _IDLE_AFTER_S = 8.0
 

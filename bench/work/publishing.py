@@ -114,8 +114,7 @@ class Publisher:
         rows = parquet.read_table(self._place.instance.home.path / "storage" / path)
         with connection.cursor() as cursor:
             cursor.execute(
-                "select id, dataset_id, decision_id, item_id, version, op, removes, supersedes, split, row_digest"
-                " from labeling_datasetentry where dataset_id = %(dataset)s and version = %(version)s",
+                "select * from labeling_datasetentry where dataset_id = %(dataset)s and version = %(version)s",
                 {**self._values, "version": version},
             )
             lines = cursor.fetchall()

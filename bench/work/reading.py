@@ -52,9 +52,9 @@ def get_page(port: int, path: str, headers: dict[str, str]) -> Step:
 
 def measure_task_page(place: Place, slug: str, rows_before: int, *, quick: bool) -> list[Result]:
     """`queue_page`: the whole page at the offered rate beside a constant page, then the swap to the next task."""
-    seconds = 4.0 if quick else 20.0
+    seconds = 2.0 if quick else 20.0
     headers = {"Cookie": sign_in(place)}
-    path = f"/projects/{slug}/queue/default/"
+    path = f"/projects/{slug}/review/default/"
     floor = run_load(
         get_page, [place.floor_port, "/constant", {}], connections=4, seconds=seconds, rate=OFFERED
     )
@@ -88,7 +88,7 @@ def measure_trust_page(place: Place, slug: str, rows_before: int, *, quick: bool
         get_page,
         [place.port, f"/projects/{slug}/trust/?days=90", headers],
         connections=1,
-        seconds=3.0 if quick else 15.0,
+        seconds=1.5 if quick else 15.0,
     )
     return [
         Result(

@@ -126,7 +126,7 @@ def measure_decisions(
     place: Place, slug: str, filler: Filler, rows_before: int, folder: Path, *, quick: bool
 ) -> list[Result]:
     """`claim_decide` and `claim_behind`."""
-    rounds, seconds, offered_s, behind = (2, 3.0, 6.0, 5_000) if quick else (4, 10.0, 30.0, 200_000)
+    rounds, seconds, offered_s, behind = (1, 2.0, 3.0, 3_000) if quick else (4, 10.0, 30.0, 200_000)
     keys = make_reviewers(place, slug)
     maxima: list[Samples] = []
     floors: list[Samples] = []

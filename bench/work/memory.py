@@ -29,7 +29,7 @@ def measure(quick: bool) -> list[Result]:
     with running_place() as place:
         time.sleep(2.0 if quick else _IDLE_AFTER_S)
         idle = stack_mb(place.instance)
-        place.call("POST", "/projects/", _project())
+        place.call("POST", "/projects/", project())
         mixed = [place.port, SLUG, place.headers(), sign_in(place)]
         load(mixed, int(most * WARM_UP))
         before = web_workers_mb(place.instance)
@@ -102,7 +102,7 @@ def _decide_one(wire: Wire, api: str, headers: Headers) -> bool:
     return status < 300
 
 
-def _project() -> dict[str, object]:
+def project() -> dict[str, object]:
     names = {"slug": SLUG, "name": "Memory", "task_type": "classification"}
     return {**names, "label_schema": SCHEMA, "policy": POLICY}
 

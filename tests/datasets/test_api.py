@@ -27,8 +27,11 @@ class Caller:
         self._client = Client(headers={"Authorization": f"Bearer {plain}"})
         self.base = f"/api/v1/projects/{world.project.slug}/datasets/main/"
 
-    def get(self, path="", **query):
-        return self._client.get(path if path.startswith("http") else self.base + path, query or None)
+    def get(self, path="", known=None, **query):
+        """With `known`, only when the answer's ETag is another."""
+        headers = {"If-None-Match": known} if known else {}
+        url = path if path.startswith("http") else self.base + path
+        return self._client.get(url, query or None, headers=headers)
 
     def post(self, path, body=None):
         return self._client.post(self.base + path, body or {}, content_type="application/json")
@@ -155,6 +158,16 @@ def test_the_same_number_of_queries_for_20_versions_as_for_10(world, lea, django
     for limit in (10, 20):
         with django_assert_num_queries(6):
             assert len(body(lea.get("versions/", limit=limit))["results"]) == limit
+
+
+def test_records_that_are_known_already_are_not_sent_again(versions, lea):
+    etag = lea.get("versions/1/records/")["ETag"]
+    again = lea.get("versions/1/records/", known=etag)
+    assert (again.status_code, again.content, again["ETag"]) == (304, b"", etag)
+    for path, query in (("2", {}), ("latest", {}), ("1", {"format": "csv"}), ("1", {"split": "train"})):
+        other = lea.get(f"versions/{path}/records/", known=etag, **query)
+        assert other.status_code == 200, (path, query)
+        assert other["ETag"] != etag, (path, query)
 
 
 def test_records_in_each_format(versions, lea):

@@ -6,7 +6,9 @@ from itertools import chain
 from typing import Any
 
 from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import path
+from django.utils.cache import get_conditional_response
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from kombu.exceptions import OperationalError as BrokerError
@@ -148,9 +150,10 @@ class RecordsView(_DatasetView):
             OpenApiParameter("split", OpenApiTypes.STR),
         ],
         responses={(200, kind.partition(";")[0]): OpenApiTypes.BINARY for kind in MEDIA_TYPES.values()},
-        description="All records of the version, streamed, by the version that last changed them and then by record id.",
+        description="All records of the version, streamed, by the version that last changed them and then by record id. A version "
+        "never changes: with the answer's ETag in If-None-Match, what is known already is answered by 304.",
     )
-    def get(self, request: Request, slug: str, dataset: str, version: str) -> StreamingHttpResponse:
+    def get(self, request: Request, slug: str, dataset: str, version: str) -> HttpResponseBase:
         found = _dataset(request, slug, dataset, Permission.READ_DATASETS)
         form = request.query_params.get("format", "jsonl")
         if form not in MEDIA_TYPES:
@@ -164,12 +167,22 @@ class RecordsView(_DatasetView):
                 "unknown",
                 say("split is one of {choices}", choices=", ".join(sorted(found.split_ratios))),
             )
-        number = queries.get_version(found, version).number
+        wanted = queries.get_version(found, version)
+        number = wanted.number
+        # Weak: the same records, which another release may spell in other bytes.
+        etag = f'W/"{"-".join(filter(None, (wanted.digest, form, split)))}"'
+        known = get_conditional_response(request._request, etag=etag)
+        if known is not None:
+            return known
         pieces = _stream(found, number, form, split)
         # The first piece is made here: a storage that cannot be read is an error, not a broken answer.
         response = StreamingHttpResponse(chain([next(pieces, b"")], pieces), content_type=MEDIA_TYPES[form])
         name = "-".join(filter(None, (slug, found.slug, f"v{number}", split)))
         response["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
+        response["ETag"] = etag
+        response["Cache-Control"] = (
+            "private, no-cache"  # kept, but asked for again: access may have been taken away
+        )
         return response
 
 

@@ -1,0 +1,58 @@
+"""What an instance holds in memory: when it has just started, under load, and after thousands of requests more."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from bench.place import Place
+from bench.work import memory
+from bench.work.reading import sign_in
+from tests.stack.instance import Instance, free_port, wait_for
+from tests.stack.memory import held_mb, stack_mb, web_workers_mb
+
+pytestmark = pytest.mark.slow
+
+# A request that keeps a kilobyte for ever shows as 4 MB over this many. What an allocator keeps is less.
+REQUESTS = 4_000
+NOISE_MB = 4.0
+
+
+def test_the_whole_stack_is_small_and_requests_leave_nothing_behind(instance: Instance) -> None:
+    instance.start()
+    wait_for(lambda: len(instance.children("worker")) == 2, 60, "the worker's processes run")
+    idle = stack_mb(instance)
+    assert set(idle) == {"supervisor", "postgres", "valkey", "web", "worker", "beat"}
+    assert sum(idle.values()) <= 600, idle
+
+    place = Place(instance, free_port())
+    place.call("POST", "/projects/", memory.project())
+    mixed = [place.port, memory.SLUG, place.headers(), sign_in(place)]
+    held = []
+    for _ in range(4):  # in the first rounds, each thread of each process loads what it needs
+        samples = memory.load(mixed, REQUESTS)
+        assert not samples.errors
+        assert len(samples.seconds) == REQUESTS
+        held.append(sum(web_workers_mb(instance)) / 2)
+    assert held[-1] <= 200
+    assert held[3] - held[2] <= NOISE_MB, held
+
+
+def test_a_process_that_keeps_something_is_seen() -> None:
+    """The measure itself."""
+    program = "import sys; kept = b'abcdefgh' * (int(sys.argv[1]) << 17); print(len(kept), flush=True); input()"
+    found = {}
+    for megabytes in (0, 64):
+        with subprocess.Popen(
+            [sys.executable, "-c", program, str(megabytes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert int(process.stdout.readline()) == megabytes << 20
+            found[megabytes] = held_mb(process.pid)
+            process.communicate("\n")
+    assert 63 <= found[64] - found[0] <= 66

@@ -22,6 +22,7 @@ from bench.work.growth import Growth
 
 ROWS, QUICK_ROWS = 10_000_000, 60_000
 SLUG = "bench"
+_BEGAN = time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,15 @@ def _fill(report: Report, run: Run, *, with_growth: bool) -> None:
     """Store the predictions, and measure each operation on the way up where growth is asked for."""
     grown = Growth(run.place, SLUG, quick=run.quick) if with_growth else None
     report.growth = grown.figures if grown else {}
-    stored = 0
+    stored, empty = 0, run.place.database_bytes()
     for step in growth.steps(run.rows) if grown else [run.rows]:
         began = time.monotonic()
         waiting = (step - stored) // 10
         run.filler.add(step - stored - waiting)
         run.filler.add(waiting, state="waiting", tenths_reviewed=10)
         _say(f"stored {step:,} predictions, the last {step - stored:,} in {time.monotonic() - began:.0f} s")
+        if not stored:
+            report.bytes_per_prediction = (run.place.database_bytes() - empty) / step
         stored = step
         if grown:
             _measure(report, f"growth at {step:,}", lambda step=step: grown.measure(step))
@@ -106,6 +109,7 @@ def _measure(report: Report, name: str, work: Callable[[], object]) -> None:
         traceback.print_exc()
         report.failures.append(Failure(name, f"{type(error).__name__}: {error}"))
     report.took_s[name] = round(time.monotonic() - began, 1)
+    report.lasted_s = round(time.monotonic() - _BEGAN, 1)
     report.write()
     if name in WORKS or name in APART:
         _say(results.table(report.results[known:]))

@@ -53,6 +53,13 @@ class Place:
             self.database_url, autocommit=True, options="-c idle_in_transaction_session_timeout=0"
         )
 
+    def database_bytes(self) -> int:
+        """The size of the database on the disk, without its log."""
+        with self.connect() as connection:
+            row = connection.execute("select pg_database_size(current_database())").fetchone()
+        assert row is not None
+        return int(row[0])
+
     def headers(self, key: str | None = None) -> Headers:
         return {"Authorization": f"Bearer {key or self.credentials.api_key}"}
 

@@ -63,6 +63,8 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     took_s: dict[str, float] = field(default_factory=dict)
+    lasted_s: float = 0.0
+    bytes_per_prediction: float | None = None  # table, indexes and keys; 400 bytes of input
 
     @property
     def is_clean(self) -> bool:

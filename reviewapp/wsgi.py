@@ -14,7 +14,8 @@ application = get_wsgi_application()
 
 # What is loaded now lives for ever: the collector need not look through it again, nor as often as every 700 objects,
 # of which one batch of predictions makes tens of thousands. Frozen before a server forks, it also stays shared by its workers.
+# The oldest generation is small then, and looked through often enough that requests caught by a collection leave nothing behind.
 _ = get_resolver().url_patterns
 gc.collect()
 gc.freeze()
-gc.set_threshold(50_000, 20, 100)
+gc.set_threshold(50_000, 10, 10)

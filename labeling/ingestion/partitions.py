@@ -111,7 +111,7 @@ def _copy_piece(name: str) -> int:
             """,
             [_PIECE_ROWS],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def _swap(name: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import path
 from django.utils.cache import get_conditional_response
@@ -171,18 +171,19 @@ class RecordsView(_DatasetView):
         number = wanted.number
         # Weak: the same records, which another release may spell in other bytes.
         etag = f'W/"{"-".join(filter(None, (wanted.digest, form, split)))}"'
-        known = get_conditional_response(request._request, etag=etag)
-        if known is not None:
-            return known
+        # Kept, but asked for again: access may have been taken away.
+        caching = {"ETag": etag, "Cache-Control": "private, no-cache"}
+        nothing = HttpResponse(headers=caching)
+        answer = get_conditional_response(request._request, etag=etag, response=nothing)
+        if answer is not None and answer is not nothing:
+            return answer
         pieces = _stream(found, number, form, split)
         # The first piece is made here: a storage that cannot be read is an error, not a broken answer.
-        response = StreamingHttpResponse(chain([next(pieces, b"")], pieces), content_type=MEDIA_TYPES[form])
+        response = StreamingHttpResponse(
+            chain([next(pieces, b"")], pieces), content_type=MEDIA_TYPES[form], headers=caching
+        )
         name = "-".join(filter(None, (slug, found.slug, f"v{number}", split)))
         response["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
-        response["ETag"] = etag
-        response["Cache-Control"] = (
-            "private, no-cache"  # kept, but asked for again: access may have been taken away
-        )
         return response
 
 

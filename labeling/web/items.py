@@ -70,6 +70,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         found, problem = PredictionPage([], None, 0, None), in_language(error.detail)
     for row in found.rows:
         row["text"] = describe(project.task_type, row["prediction"])
+        row["route_name"] = route_name(row["route"])
     names = ModelVersion.objects.filter(project=project).values_list("name", "version")[:_MOST_CHOICES]
     context = ItemList(
         found=found,

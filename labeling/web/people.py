@@ -78,7 +78,12 @@ class KeyForm(PageForm):
 
     name = forms.CharField(max_length=200, label=gettext_lazy("Name, of what will use it"))
     scopes = forms.MultipleChoiceField(
-        choices=Scope.choices,
+        choices=[
+            (Scope.INGEST, gettext_lazy("ingest: send predictions, read outcomes")),
+            (Scope.REVIEW, gettext_lazy("review: claim and decide")),
+            (Scope.DATASETS_READ, gettext_lazy("datasets:read: read versions and records")),
+            (Scope.MANAGE, gettext_lazy("manage: policy, people, keys, autonomy")),
+        ],
         widget=forms.CheckboxSelectMultiple,
         initial=[Scope.INGEST],
         label=gettext_lazy("It may"),

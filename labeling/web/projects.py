@@ -118,7 +118,9 @@ class NewProject(PageForm):
         label=gettext_lazy("Guidelines for reviewers"),
         help_text=gettext_lazy("Markdown; can be written later"),
     )
-    time_zone = forms.CharField(initial="UTC", label=gettext_lazy("Time zone"), help_text="Europe/Berlin")
+    time_zone = forms.CharField(
+        initial="UTC", label=gettext_lazy("Time zone"), help_text=gettext_lazy("for example Europe/Berlin")
+    )
 
     def clean_slug(self) -> str:
         slug: str = self.cleaned_data["slug"]

@@ -129,13 +129,13 @@ def look_at(page: Page, name: str, width: int) -> Iterator[str]:
         yield where + "something moves, and motion is not wanted"
     for check in (NAMELESS, TOO_SMALL, TOO_WIDE):
         yield from (where + str(found) for found in page.evaluate(check))
-    _keep_picture(page, name, width, "light")
+    keep_picture(page, name, width, "light")
     found = violations(page)
     if name == "components":  # several desks on one page are there only
         found = [line for line in found if not line.startswith("landmark-unique")]
     yield from (where + line for line in found)
     page.emulate_media(color_scheme="dark")
-    _keep_picture(page, name, width, "dark")
+    keep_picture(page, name, width, "dark")
     yield from (where + "dark: " + found for found in violations(page, only_colour=True))
     for narrow, height in NARROWER[width]:
         page.set_viewport_size({"width": narrow, "height": height})
@@ -165,7 +165,7 @@ def look_at_dialogs(page: Page, desk: str) -> Iterator[str]:
 def look_briefly(page: Page, name: str) -> Iterator[str]:
     """What axe says, in both themes."""
     page.emulate_media(color_scheme="light")
-    _keep_picture(page, name.replace(" ", "-"), 1440, "light")
+    keep_picture(page, name.replace(" ", "-"), 1440, "light")
     yield from (f"{name}: {found}" for found in violations(page))
     page.emulate_media(color_scheme="dark")
     yield from (f"{name}: dark: {found}" for found in violations(page, only_colour=True))
@@ -190,7 +190,8 @@ def walk(page: Page) -> Iterator[str]:
                 yield f"focus {flaw}: {found['mark']}"
 
 
-def _keep_picture(page: Page, name: str, width: int, theme: str) -> None:
+def keep_picture(page: Page, name: str, width: int, theme: str) -> None:
+    """Where SHOTS names a folder, the page as it looks now."""
     folder = os.environ.get("SHOTS")
     if folder:
         full = not name.startswith("review")

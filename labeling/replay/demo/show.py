@@ -21,12 +21,13 @@ from labeling.replay.sender import Sender
 MOST_WAITING = 200
 ENOUGH_WAITING = 40
 PUBLISHED_WITHIN_SECONDS = 60.0
-WEIGHED_WITHIN_SECONDS = 15.0
+WEIGHED_WITHIN_SECONDS = 6.0  # counts are folded every 2 s and weighed every 3 s
 _BATCH = 10
 _REVIEWERS = 3
 _MOST_CORRECTED = 8
 _HABITS = Habits(false_accept=0.04, false_correct=0.01)
 _POLL_SECONDS = 0.3
+_LOOK_SECONDS = 1.0
 _PROGRESS_SECONDS = 15.0
 _NEXT = "The demo fills this project with thirty days of history as soon as its model is trained."
 
@@ -137,10 +138,10 @@ class Show:
 
     def _wait_for_controller(self) -> None:
         """Give it the time to weigh what is known already; what it then allows is its own affair."""
-        for _ in range(int(WEIGHED_WITHIN_SECONDS / _POLL_SECONDS)):
+        for _ in range(int(WEIGHED_WITHIN_SECONDS / _LOOK_SECONDS)):
             if self._api.get(f"/projects/{self.slug}/trust/").expect(200)["autonomy"]["level"]:
                 return
-            self._patience.pause(_POLL_SECONDS)
+            self._patience.pause(_LOOK_SECONDS)
 
     def _correct(self, story: Story, chapter: Chapter) -> None:
         """A lead finds some of what people let pass in a published chapter: the next version says it differently."""

@@ -46,6 +46,12 @@ def moment_of(identifier: int) -> datetime:
     return ID_EPOCH + timedelta(seconds=identifier >> SECOND_BITS)
 
 
+def block_start(identifier: int) -> int:
+    """The first id of the block that this one is from. A block belongs to one thread, which hands its ids out in rising order
+    and writes what they are for before it takes the next: an id before one that is in a table is in use by now, or never."""
+    return identifier - identifier % BLOCK_SIZE
+
+
 class _Blocks(threading.local):
     """What is left of this thread's last block."""
 

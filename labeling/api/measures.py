@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from labeling.ids import first_id_at
 from labeling.projects.models import Project
+from labeling.review.models import ReviewQueue
 from labeling.review.queries import list_queues
 from labeling.routing.models import Overflowing, Stop
 from labeling.routing.queries import read_overflow
@@ -35,11 +36,15 @@ class QueueCollector(Collector):
             "Whether the overflow rule of this mode acts",
             labels=["project", "mode"],
         )
+        expired = CounterMetricFamily(
+            "reviewapp_lease_expiries", "Claims that ran out and went back into their queue", labels=names
+        )
         answered = CounterMetricFamily(
             "reviewapp_overflow_answered", "Reviews that the fallback has answered", labels=["project"]
         )
         now = datetime.now(UTC)
         modes, totals = read_overflow()
+        expiries = dict(ReviewQueue.objects.values_list("pk", "lease_expiries"))
         for project in Project.objects.order_by("pk"):
             for mode in Overflowing.Mode:
                 overflow.add_metric([project.slug, mode.value], int(modes.get(project.pk) == mode))
@@ -47,9 +52,10 @@ class QueueCollector(Collector):
             for queue in list_queues(project):
                 where = [project.slug, queue.slug]
                 waiting.add_metric(where, queue.waiting)
+                expired.add_metric(where, expiries[queue.id])
                 claimed.add_metric(where, queue.claimed)
                 oldest.add_metric(where, (now - queue.oldest_at).total_seconds() if queue.oldest_at else 0)
-        yield from (waiting, claimed, oldest, overflow, answered)
+        yield from (waiting, claimed, oldest, expired, overflow, answered)
 
 
 class AutonomyCollector(Collector):
@@ -111,7 +117,9 @@ _WEEK = """
 _WAITS = """
     select project.slug, count(*),
            percentile_cont(0.5) within group (order by extract(epoch from decision.decided_at - task.created_at)),
-           percentile_cont(0.5) within group (order by decision.seconds)
+           percentile_cont(0.5) within group (order by decision.seconds),
+           percentile_cont(array[0.5, 0.95]) within group (order by extract(epoch from decision.claimed_at - task.created_at)),
+           percentile_cont(array[0.5, 0.95]) within group (order by extract(epoch from decision.decided_at - decision.claimed_at))
     from labeling_decision decision
     join labeling_reviewtask task on task.id = decision.task_id
     join labeling_project project on project.id = decision.project_id
@@ -142,15 +150,27 @@ class RateCollector(Collector):
             "Median from claim to decision as people report it, last hour",
             labels=["project"],
         )
+        quantiles = ["project", "quantile"]
+        to_claim = GaugeMetricFamily(
+            "reviewapp_seconds_to_claim", "From task to claim, of the last hour's decisions", labels=quantiles
+        )
+        from_claim = GaugeMetricFamily(
+            "reviewapp_seconds_from_claim_to_decision",
+            "From claim to decision, of the last hour's decisions",
+            labels=quantiles,
+        )
         with connection.cursor() as cursor:
             cursor.execute(_WEEK)
             for slug, *sums in cursor.fetchall():
                 for name, value in zip(names, sums, strict=True):
                     counts.add_metric([slug, name], float(value))
             cursor.execute(_WAITS, {"since": first_id_at(datetime.now(UTC) - timedelta(hours=1))})
-            for slug, count, wait, work in cursor.fetchall():
+            for slug, count, wait, work, *spans in cursor.fetchall():
                 decided.add_metric([slug], count)
                 waited.add_metric([slug], float(wait))
                 if work is not None:
                     worked.add_metric([slug], float(work))
-        yield from (counts, decided, waited, worked)
+                for family, values in zip((to_claim, from_claim), spans, strict=True):
+                    for quantile, value in zip(("0.5", "0.95"), values or (), strict=False):
+                        family.add_metric([slug, quantile], float(value))
+        yield from (counts, decided, waited, worked, to_claim, from_claim)

@@ -63,6 +63,7 @@ class Decision(models.Model):
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions"
     )
+    claimed_at = models.DateTimeField(null=True)
     decided_at = models.DateTimeField(db_default=Now())
 
     class Meta:

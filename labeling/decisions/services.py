@@ -123,6 +123,7 @@ def record_decision(
         supersedes_id=supersedes_id,
         guidelines_number=task.project.guidelines_number,
         decided_by_id=by.user_id,
+        claimed_at=task.claimed_at,
     )
 
 

@@ -1,8 +1,10 @@
 """Working out, before anything is written, where a new prediction goes: route, task, outcome, counts."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from random import SystemRandom
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -19,7 +21,7 @@ from labeling.review.marks import ensure_marks
 from labeling.review.models import Purpose, TaskKind
 from labeling.review.tasks import NewTask
 from labeling.routing.conditions import facts_of
-from labeling.routing.policy import is_drawn
+from labeling.routing.policy import Policy, is_drawn
 from labeling.routing.queries import RoutingRules
 from labeling.trust.buckets import bucket_of
 from labeling.trust.deltas import Place
@@ -29,6 +31,9 @@ from labeling.trust.timegrid import keys_of
 _AUTO: Final = Route.AUTO.value
 _REVIEW: Final = Route.REVIEW.value
 _FALLBACK: Final = Route.FALLBACK.value
+
+SPARE_SHARE: Final = 0.2
+_rng = SystemRandom()
 
 
 class StaleRulesError(Exception):
@@ -114,14 +119,32 @@ def place(
         return []
     zone = ZoneInfo(door.rules.time_zone)
     today = keys_of(now, zone)
-    ids = take_ids(2 * len(candidates))
+    spare = spare_places(door.rules.policy, len(candidates))
+    ids = iter(take_ids(2 * (len(candidates) + spare)))
+    gaps = Counter(_rng.randrange(len(candidates)) for _ in range(spare))
     placed = []
-    for candidate, prediction_id, task_id in zip(candidates, ids[::2], ids[1::2], strict=True):
+    for number, candidate in enumerate(candidates):
+        for _ in range(2 * gaps[number]):
+            next(ids)  # kept free for a test item
         occurred_at = candidate.row.occurred_at if door.rules.simulation else None
         keys = keys_of(occurred_at, zone) if occurred_at else today
-        placed.append(_place_one(door, candidate, prediction_id, task_id, now, keys, item_id))
+        placed.append(_place_one(door, candidate, next(ids), next(ids), now, keys, item_id))
     ensure_marks(door.queue_id, {p.task.priority for p in placed if p.task})
     return placed
+
+
+def spare_places(policy: Policy, predictions: int) -> int:
+    """How many places to keep free among new tasks: a test item that takes one has a number like its neighbours'.
+
+    Ids of a prediction and its task come in pairs, so a place is a pair; what stays free is lost. More than twice as many as
+    test items are wanted (`sentinels.py`): those among work that is done before test items are made stay free.
+    """
+    rate = policy.body["sentinel_rate"]
+    if rate <= 0:
+        return 0
+    wanted = predictions * min(1.0, max(5 * rate, SPARE_SHARE))
+    whole = int(wanted)
+    return whole + (_rng.random() < wanted - whole)
 
 
 def _place_one(

@@ -19,7 +19,7 @@ from django.utils import timezone
 from labeling.decisions.diffing import core_output
 from labeling.decisions.models import Decision, Verdict
 from labeling.decisions.slips import another_output, swapped, with_extras
-from labeling.ids import first_id_at, take_ids
+from labeling.ids import BLOCK_SIZE, block_start, first_id_at
 from labeling.ingestion.models import Prediction
 from labeling.projects.label_schema import labels_of
 from labeling.projects.models import Project
@@ -68,12 +68,13 @@ def add_sentinels(project_id: int, now: datetime | None = None) -> int:
     queue = ReviewQueue.objects.get(project_id=project_id, slug=DEFAULT_QUEUE)
     with transaction.atomic():
         project = Project.objects.select_for_update(no_key=True).get(pk=project_id)
-        _withdraw_unwanted(project_id, now)
-        came = _reviews_since_last(project)
+        _withdraw_unwanted(queue, now)
+        came = _reviews_since_last(queue)
         wanted = _wanted(project_id, rate, len(came), now) if rate > 0 else 0
         waiting = [task for task in came if task.state == TaskState.WAITING and task.queue_id == queue.pk]
         if not wanted or not waiting:
             return 0
+        ReviewQueue.objects.filter(pk=queue.pk).update(tested_to=came[0].pk)
         return _add(project, queue, rules, waiting, wanted)
 
 
@@ -123,15 +124,11 @@ def _wanted(project_id: int, rate: float, reviews: int, now: datetime) -> int:
     return min(_MOST_AT_ONCE, max(int(rate * reviews), min(lacking, reviews // 20)))
 
 
-def _reviews_since_last(project: Project) -> Sequence[ReviewTask]:
-    """Reviews that came since test items were last put among them; the newest, where that is long ago."""
-    last = (
-        ReviewTask.objects.filter(project=project, purpose=Purpose.SENTINEL)
-        .order_by("-pk")
-        .values_list("pk", flat=True)
-        .first()
+def _reviews_since_last(queue: ReviewQueue) -> Sequence[ReviewTask]:
+    """Reviews that came since test items were last put among them, newest first; the newest, where that is long ago."""
+    came = ReviewTask.objects.filter(
+        project_id=queue.project_id, purpose=Purpose.REVIEW, pk__gt=queue.tested_to
     )
-    came = ReviewTask.objects.filter(project=project, purpose=Purpose.REVIEW, pk__gt=last or 0)
     return list(came.order_by("-pk")[:_COUNTED_AT_MOST])
 
 
@@ -141,16 +138,58 @@ def _add(
     schema = get_output_schema(project)
     confusions = _confusions(project.pk)
     bases = _find_bases(project, rules, neighbours)
-    made = 0
+    made, places = 0, _free_places(neighbours)
     for number, base in enumerate(bases[: 2 * wanted]):
+        if not places:
+            break
         shown = (
             _wrong(project.task_type, base.prediction, schema.label_order, confusions) if number % 2 else None
         )
         if number % 2 and shown is None:
             continue
-        _put(queue, rules, base, _rng.choice(neighbours), shown)
+        _put(queue, rules, base, *places.pop(), shown)
         made += 1
     return made
+
+
+def _free_places(neighbours: Sequence[ReviewTask]) -> list[tuple[int, ReviewTask]]:
+    """Ids among the neighbours' that no task has and none will get, each with the neighbour it lies before, in an order that
+    was drawn.
+
+    They were kept free when the neighbours came (`placing.spare_places`), or belong to predictions that needed no task.
+    A test item with a new id could be told from the work around it.
+    """
+    by_block: dict[int, list[ReviewTask]] = {}
+    for task in sorted(neighbours, key=lambda task: task.pk):
+        by_block.setdefault(block_start(task.pk), []).append(task)
+    used = _used_ids(list(by_block))
+    found: list[tuple[int, ReviewTask]] = []
+    for start, tasks in by_block.items():
+        after = start
+        for task in tasks:
+            same_parity = range(after + (task.pk - after) % 2, task.pk, 2)
+            found += [(place, task) for place in same_parity if place not in used]
+            after = task.pk + 1
+    _rng.shuffle(found)
+    return found
+
+
+def _used_ids(blocks: Sequence[int]) -> set[int]:
+    """Ids of tasks and predictions in these blocks."""
+    if not blocks:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select task.id from unnest(%(blocks)s::bigint[]) block
+            join labeling_reviewtask task on task.id >= block and task.id < block + %(size)s
+            union all
+            select prediction.id from unnest(%(blocks)s::bigint[]) block
+            join labeling_prediction prediction on prediction.id >= block and prediction.id < block + %(size)s
+            """,
+            {"blocks": list(blocks), "size": BLOCK_SIZE},
+        )
+        return {row[0] for row in cursor.fetchall()}
 
 
 def _find_bases(project: Project, rules: RoutingRules, neighbours: Sequence[ReviewTask]) -> list[_Base]:
@@ -251,14 +290,15 @@ def _put(
     queue: ReviewQueue,
     rules: RoutingRules,
     base: _Base,
+    identifier: int,
     neighbour: ReviewTask,
     shown: tuple[dict[str, Any], dict[str, Any] | None] | None,
 ) -> None:
-    """A task beside this neighbour: its place, its priority, and the moment it came."""
+    """A task just before this neighbour: with its priority, and the moment it came."""
     prediction = base.prediction
     period = rules.period_of(prediction.model_version_id, prediction.label)
     output, details = shown or (prediction.output, prediction.details)
-    (identifier,) = take_ids(1)
+    has_deadline = neighbour.position != neighbour.pk
     task = ReviewTask(
         id=identifier,
         project_id=queue.project_id,
@@ -273,7 +313,7 @@ def _put(
         label=core_output("classification", output)["label"] if prediction.label is not None else None,
         slot=_SLOT,
         priority=neighbour.priority,
-        position=neighbour.position,
+        position=neighbour.position if has_deadline else identifier,
         created_at=neighbour.created_at,
     )
     task.save(force_insert=True)
@@ -292,15 +332,21 @@ def _put(
     put_back(task)
 
 
-def _withdraw_unwanted(project_id: int, now: datetime) -> None:
-    """Test items that nobody took in two days would stand out among what is left."""
-    old = ReviewTask.objects.select_for_update(skip_locked=True).filter(
-        project_id=project_id,
-        purpose=Purpose.SENTINEL,
-        state=TaskState.WAITING,
-        pk__lt=first_id_at(now - _UNWANTED_AFTER),
+def _withdraw_unwanted(queue: ReviewQueue, now: datetime) -> None:
+    """Test items that nobody took in two days, and around which everything else has gone, would stand out among what is left."""
+    waiting = ReviewTask.objects.filter(queue=queue, state=TaskState.WAITING)
+    first = (
+        waiting.exclude(purpose=Purpose.SENTINEL)
+        .order_by("position")
+        .values_list("position", flat=True)
+        .first()
     )
-    for task in old[:100]:
+    alone = waiting.select_for_update(skip_locked=True).filter(
+        purpose=Purpose.SENTINEL, pk__lt=first_id_at(now - _UNWANTED_AFTER)
+    )
+    if first is not None:
+        alone = alone.filter(position__lt=first)
+    for task in alone[:100]:
         finish_task(task, TaskState.CANCELLED)
 
 

@@ -77,11 +77,10 @@ class Reviewer(threading.Thread):
         pause = _IDLE_FIRST
         try:
             while not self.finished.is_set():
-                tasks = self._claim()
-                self._board.set_idle(self.name, not tasks)
-                if tasks:
+                busy = self.work_once()
+                self._board.set_idle(self.name, not busy)
+                if busy:
                     pause = _IDLE_FIRST
-                    self._decide_all(tasks)
                 else:
                     self.finished.wait(pause)
                     pause = min(_IDLE_LONGEST, pause * 2)
@@ -91,6 +90,12 @@ class Reviewer(threading.Thread):
             self._board.errors.append(error)
         finally:
             self._board.set_idle(self.name, True)
+
+    def work_once(self) -> bool:
+        """Claim some tasks and answer them; whether there were any."""
+        tasks = self._claim()
+        self._decide_all(tasks)
+        return bool(tasks)
 
     def _claim(self) -> list[Json]:
         answer = self._api.post(

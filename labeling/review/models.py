@@ -58,6 +58,12 @@ class ReviewQueue(models.Model):
     deadline_seconds = models.PositiveIntegerField(
         null=True, help_text="How long a task may wait here; empty: no deadline"
     )
+    tested_to = models.BigIntegerField(
+        default=0, db_default=0, help_text="The newest review that has had its share of test items"
+    )
+    lease_expiries = models.BigIntegerField(
+        default=0, db_default=0, help_text="How many claims ran out and went back"
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "slug"], name="queue_slug_once")]

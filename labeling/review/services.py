@@ -2,13 +2,14 @@
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from labeling.errors import ConflictError, NotFoundError, invalid, say
@@ -278,6 +279,8 @@ def release_expired(*, now: datetime | None = None, most: int = 1_000) -> int:
         )
         places = cursor.fetchall()
         lower_marks(places)
+        for queue_id, count in sorted(Counter(place[0] for place in places).items()):
+            ReviewQueue.objects.filter(pk=queue_id).update(lease_expiries=F("lease_expiries") + count)
     return len(places)
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -15,12 +15,17 @@ from labeling.routing.models import PolicyVersion, Stop
 from labeling.routing.policy import Policy, compile_policy
 from labeling.trust import ladder
 from labeling.trust.buckets import BUCKET_COUNT, bucket_edges
+from labeling.trust.figures import WEIGHTED, Rate
 from labeling.trust.holding import autonomy_policy, state_of
 from labeling.trust.levels import Cell, allowed_level, error_curve, evidence_shares, reachable_share
 from labeling.trust.models import AutonomyScope
-from labeling.trust.prospects import NextStep, auto_error_upper, level_error_upper, next_step
+from labeling.trust.prospects import NextStep, auto_error_bounds, level_error_bounds, next_step
 from labeling.trust.scope import AutonomyPolicy, ReviewerEvidence, ScopeState, Standard, standard
 from labeling.trust.scope_rows import ScopeCounts, cells_of, read_counts, read_reviewer_evidence
+from labeling.trust.soft_signals import last_checks
+from labeling.trust.standing import UPPER_POPULATION
+
+_LEVEL_POPULATION = "what the level automates, judged by blind checks and reviews since the epoch began"
 
 __all__ = ["Certificate", "Rung", "main_certificate", "read_certificates"]
 
@@ -47,7 +52,7 @@ class Certificate:
     reviewers: ReviewerEvidence
     measure: Standard
     step: NextStep
-    upper: float | None
+    bound: Rate
     estimate: float | None
     audited: int
     audited_wrong: int
@@ -60,8 +65,18 @@ class Certificate:
     rungs: tuple[Rung, ...]
 
     @property
+    def upper(self) -> float | None:
+        """At most this share of the automatic results is wrong; nobody knows without labels."""
+        return self.bound.value
+
+    @property
     def share(self) -> float:
         return self.state.share
+
+    @property
+    def signals(self) -> dict[str, Any] | None:
+        """What the soft signals said the last time they were due, by name."""
+        return last_checks(self.scope.drift)
 
     def as_json(self) -> dict[str, Any]:
         """The figures of contract section 7, and what stands behind them."""
@@ -97,7 +112,7 @@ class Certificate:
             "limit": state.limit,
             "cool_down_left": state.cool_down_left,
             "forced_segments": list(self.scope.forced_segments),
-            "drift": self.scope.drift.get("last"),
+            "drift": self.signals,
             "next_step_needs": self.step.count,
             "next_step": step,
             "levels": [
@@ -165,7 +180,7 @@ def _certificate(
         reviewers=reviewers,
         measure=measure,
         step=next_step(state, settings, cells, reviewers, now=now, open_audits=counts.open_audits()),
-        upper=_upper(state, settings, cells, reviewers, audited),
+        bound=_bound(state, settings, cells, reviewers),
         estimate=_estimate(cells if state.level else automatic, state.cut if state.level else None),
         audited=audited,
         audited_wrong=sum(cell.errors for cell in automatic),
@@ -181,17 +196,30 @@ def _certificate(
     )
 
 
-def _upper(
-    state: ScopeState,
-    settings: AutonomyPolicy,
-    cells: Sequence[Cell],
-    reviewers: ReviewerEvidence,
-    audited: int,
-) -> float | None:
-    """At a level: from all labels of its traffic; where people rule: from the audits of what they made automatic."""
+def _bound(
+    state: ScopeState, settings: AutonomyPolicy, cells: Sequence[Cell], reviewers: ReviewerEvidence
+) -> Rate:
+    """What every page and the API say: at a level from all labels of its traffic; where people rule, from the audits of what
+    they made automatic.
+
+    Where nothing is known of what reviewers let pass, they are taken at their word, and the note says so: no level rests on it.
+    """
+    is_known = standard(settings, reviewers).alpha_effective > 0.0
+    told = settings if is_known else replace(settings, assumed_false_accept=0.0)
     if state.level:
-        return level_error_upper(cells, state.cut, settings, reviewers)
-    return auto_error_upper(cells, settings, reviewers) if audited else None
+        found, who = level_error_bounds(cells, state.cut, told, reviewers), _LEVEL_POPULATION
+    else:
+        found, who = auto_error_bounds(cells, told, reviewers), UPPER_POPULATION
+    if not found.labels:
+        counted = any(cell.is_automatic for cell in cells)
+        note = "not audited: nothing can be certified" if counted else "nothing was automatic"
+        return Rate(None, None, None, 0, 0, who, "none", note)
+    note = f"true at every look with {1 - settings.delta:.0%}; " + (
+        "allows for what reviewers let pass"
+        if is_known
+        else "people are taken at their word: no test items yet"
+    )
+    return Rate(found.high, found.low, found.high, found.labels, found.errors, who, WEIGHTED, note)
 
 
 def _estimate(cells: Sequence[Cell], cut: int | None) -> float | None:

@@ -26,7 +26,6 @@ from labeling.routing.policy import NOTHING_IS_AUTOMATIC, Policy, compile_policy
 from labeling.routing.services import touch_routing
 from labeling.trust import ladder
 from labeling.trust.buckets import BUCKET_COUNT, bucket_edges
-from labeling.trust.drift import check_drift
 from labeling.trust.holding import autonomy_policy, last_day_of, numbers_of, state_of
 from labeling.trust.minorities import failing_segments
 from labeling.trust.models import AutonomyEvent, AutonomyScope
@@ -38,12 +37,17 @@ from labeling.trust.scope_rows import (
     read_reviewer_evidence,
     read_segments,
 )
+from labeling.trust.soft_signals import SIGNALS, check_signals, read_labels
 from labeling.trust.telling import tell_changes
 
 __all__ = ["Looker"]
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
-_SIMULATED_DRIFT_CHECK = 1_000
+_SHIFTED = {
+    "confidences": "Confidences have shifted",
+    "labels": "Predicted labels have shifted",
+    "calibration": "Confidences mean something else than they did",
+}
 
 
 @dataclass
@@ -65,8 +69,9 @@ class Looker:
     def look(self) -> None:
         """Every scope once; those of model versions that have just come are made."""
         reviewers = read_reviewer_evidence(self.project.pk)
-        for scope in self._scopes():
-            self._look_at(scope, reviewers)
+        scopes = self._scopes()
+        for scope in scopes:
+            self._look_at(scope, reviewers, len(scopes))
         self.finish()
 
     def finish(self) -> None:
@@ -79,7 +84,7 @@ class Looker:
 
     # --- one scope --------------------------------------------------------------------------------------------
 
-    def _look_at(self, scope: AutonomyScope, reviewers: ReviewerEvidence) -> None:
+    def _look_at(self, scope: AutonomyScope, reviewers: ReviewerEvidence, scopes: int) -> None:
         wanted = autonomy_policy(self.policy, scope.label_group)
         before = state_of(scope)
         state = self._new_labels(scope, before)
@@ -103,7 +108,7 @@ class Looker:
         if state.levels and not frozen:
             self.tell(scope, state, "levels", f"{len(state.levels)} levels from the first {sum(state.seen)} confidences",
                       levels=[list(level) for level in state.levels])  # fmt: skip
-        state = self._watch_drift(scope, state, wanted, fresh)
+        state = self._watch_signals(scope, state, wanted, counts, scopes)
         cells = cells_of(counts)
         if state.level > 0:
             self._guard_segments(scope, state, wanted, counts)
@@ -239,36 +244,37 @@ class Looker:
             self.tell(scope, state, "segment", f"Predictions {shown} go to review: {wrong} of {audited} audits wrong",
                       segment=segment, audited=audited, wrong=wrong, segments=len(audits), alpha=wanted.alpha)  # fmt: skip
 
-    def _watch_drift(
-        self, scope: AutonomyScope, state: ScopeState, wanted: AutonomyPolicy, fresh: Sequence[int]
+    def _watch_signals(
+        self,
+        scope: AutonomyScope,
+        state: ScopeState,
+        wanted: AutonomyPolicy,
+        counts: ScopeCounts,
+        scopes: int,
     ) -> ScopeState:
-        """Have the confidences changed since the levels were made? Raises audits for three days, and nothing else."""
+        """Has the traffic changed since the levels were made? Raises audits for three days, and nothing else."""
         if not state.levels:
             return state
-        seen = [a + b for a, b in zip(scope.drift.get("seen", _zeros()), fresh, strict=True)]
-        scope.drift = {**scope.drift, "seen": seen}
-        last = scope.drift.get("checked_at")
-        is_quick = wanted.min_interval == timedelta(0)
-        due = sum(seen) >= _SIMULATED_DRIFT_CHECK if is_quick else sum(seen) >= 200
-        if not due or (not is_quick and last and self.now - datetime.fromisoformat(last) < _DAY):
-            return state
-        check = check_drift(state.seen, seen)
-        told: dict[str, Any] = {
-            "n": check.n,
-            "p": check.p_value,
-            "psi_excess": check.psi_excess,
-            "js": check.js_distance,
-            "warn": check.warn,
-        }
-        scope.drift = {"seen": _zeros(), "checked_at": self.now.isoformat(), "last": told}
-        if not check.warn:
-            return state
-        self.tell(scope, state, "drift",
-                  f"Confidences have shifted (distance {check.js_distance:.2f}): audits are raised for three days", **told)  # fmt: skip
-        self._alert(
-            scope, f"Confidences of {scope.model_version} have shifted; audits are raised for three days"
+        periods = sorted({period.id for period, _, _ in counts.rows})
+        kept, said = check_signals(
+            scope.drift,
+            list(state.seen),
+            counts,
+            read_labels(self.project.pk, scope.model_version_id, periods),
+            tests_per_day=scopes * len(SIGNALS),
+            simulated=wanted.min_interval == timedelta(0),
+            now=self.now,
         )
-        return ladder.warn(state, now=self.now)
+        scope.drift = kept
+        for signal in said:
+            if not signal.warn:
+                continue
+            told = f"{_SHIFTED[signal.name]} (distance {signal.effect:.2f}): audits are raised for three days"
+            self.tell(scope, state, "drift", told, signal=signal.name, n=signal.n, p=signal.p, effect=signal.effect,
+                      warn=True, **signal.numbers)  # fmt: skip
+            self._alert(scope, f"{scope.model_version}: {told[0].lower()}{told[1:]}")
+            state = ladder.warn(state, now=self.now)
+        return state
 
     def _alert(self, scope: AutonomyScope, detail: str) -> None:
         raise_alert(

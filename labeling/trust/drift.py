@@ -23,6 +23,7 @@ LEAST_COUNT: Final = 200
 P_LIMIT: Final = 0.001
 FREE_TESTS_PER_DAY: Final = 20
 EXCESS_LIMIT: Final = 0.025
+CHANGE_LIMIT: Final = 0.05
 
 _PRIOR: Final = 0.5
 """Added to each count inside the logarithms of the index, which else is infinite when a part is empty."""
@@ -140,3 +141,55 @@ def _counts(reference: ArrayLike, current: ArrayLike) -> tuple[Floats, Floats]:
     if not bool(np.all((both >= 0) & np.isfinite(both) & (both == np.floor(both)))):
         raise ValueError("counts must be whole numbers >= 0")
     return before, after
+
+
+@dataclass(frozen=True)
+class CalibrationCheck:
+    """The outcome of `check_calibration`; `n` labels since, `change` the root mean square change of the gap."""
+
+    n: int
+    p_value: float
+    change: float
+    ready: bool
+    warn: bool
+
+
+def check_calibration(
+    confidence: ArrayLike,
+    reference: tuple[ArrayLike, ArrayLike],
+    current: tuple[ArrayLike, ArrayLike],
+    tests_per_day: int = 1,
+) -> CalibrationCheck:
+    """Warn when the gap between confidence and share right has changed, by more than chance and by more than 0.05.
+
+    `confidence` of each bucket; reference and current are (labelled, right) by bucket. Buckets are merged to ten parts of
+    about equal count of the reference. In each part d = gap now - gap then, with variance v from the share right of both together (half a
+    count added, so that a part without errors is not certain):
+
+        X = sum d^2 / v,  p from chi-squared with as many degrees of freedom as parts
+        change = sqrt(max(0, sum n (d^2 - v) / sum n)),  n the labels now
+
+    A gap that was there from the beginning is no change: thresholds work on ranks. ValueError as for the other counts.
+    """
+    if tests_per_day < 1:
+        raise ValueError(f"tests_per_day must be at least 1, got {tests_per_day!r}")
+    claimed = np.asarray(confidence, dtype=np.float64)
+    m, m_right = _counts(*reference)
+    n, n_right = _counts(*current)
+    if claimed.shape != m.shape or m.shape != n.shape or bool(np.any(m_right > m) or np.any(n_right > n)):
+        raise ValueError("confidence, labelled and right must be of one length, with right <= labelled")
+    group = reference_groups(m)
+    sums = [_merged(column, group) for column in (m, m_right, claimed * m, n, n_right, claimed * n)]
+    used = (sums[0] > 0) & (sums[3] > 0)
+    m, m_right, m_claimed, n, n_right, n_claimed = (column[used] for column in sums)
+    ready = bool(n.sum() >= LEAST_COUNT and m.sum() >= LEAST_COUNT)
+    if not used.any():
+        return CalibrationCheck(0, 1.0, 0.0, False, False)
+    shift = (n_claimed - n_right) / n - (m_claimed - m_right) / m
+    share = (m_right + n_right + _PRIOR) / (m + n + 2 * _PRIOR)
+    noise = share * (1.0 - share) * (1.0 / m + 1.0 / n)
+    p_value = float(special.chdtrc(len(n), float((shift**2 / noise).sum())))
+    change = float(np.sqrt(max(0.0, float((n * (shift**2 - noise)).sum() / n.sum()))))
+    limit = P_LIMIT * min(1.0, FREE_TESTS_PER_DAY / tests_per_day)
+    warn = bool(ready and p_value < limit and change > CHANGE_LIMIT)
+    return CalibrationCheck(int(n.sum()), p_value, change, ready, warn)

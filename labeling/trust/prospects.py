@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -92,34 +93,52 @@ def next_step(
     return _nearest_level(state, policy, cells, measure)
 
 
+class Bounds(NamedTuple):
+    """An error rate lies between these at every look, from `errors` among `labels`."""
+
+    low: float
+    high: float
+    labels: int
+    errors: int
+
+
 def auto_error_upper(cells: Sequence[Cell], policy: AutonomyPolicy, reviewers: ReviewerEvidence) -> float:
+    """The upper end of `auto_error_bounds`."""
+    return auto_error_bounds(cells, policy, reviewers).high
+
+
+def auto_error_bounds(cells: Sequence[Cell], policy: AutonomyPolicy, reviewers: ReviewerEvidence) -> Bounds:
     """The headline: "at most this share of automatic decisions is wrong", true at every look of the epoch.
 
     From the audits of the automatic cells since the epoch began, at the delta left beside the sentinels, and
     divided by 1 - fa_U for what reviewers overlook. 1 when nothing was audited or reviewers are unknown.
     """
-    measure = standard(policy, reviewers)
     audited = [(1.0, cell.labelled, cell.errors) for cell in cells if cell.is_automatic]
-    _, upper = weighted_bounds(audited, measure.delta, measure.delta)
-    seen = 1.0 - measure.false_accept_upper
-    return min(1.0, upper / seen) if seen > 0.0 else 1.0
+    return _bounds(audited, standard(policy, reviewers))
 
 
-def level_error_upper(
+def level_error_bounds(
     cells: Sequence[Cell], cut: int, policy: AutonomyPolicy, reviewers: ReviewerEvidence
-) -> float:
-    """The same bound for everything from bucket `cut` up, from audits and reviews alike: what the level's certificate rests on.
+) -> Bounds:
+    """The same bounds for everything from bucket `cut` up, from audits and reviews alike: what the level's certificate rests on.
 
     Labels are weighted as in the e-process (rho = least chance of the period / own chance), so at a certified level it lies
     about or below alpha, and tightens with every audit.
     """
-    measure = standard(policy, reviewers)
     table = tabulate(cells).between(cut, LAST_BUCKET)
     rho = np.where(table.labelled > 0, np.minimum(table.floor(LAST_BUCKET) / table.pi, 1.0), 0.0)
     weighted = list(zip(rho.tolist(), table.labelled.tolist(), table.errors.tolist(), strict=True))
-    _, upper = weighted_bounds(weighted, measure.delta, measure.delta)
+    return _bounds(weighted, standard(policy, reviewers))
+
+
+def _bounds(weighted: Sequence[tuple[float, int, int]], measure: Standard) -> Bounds:
+    """What reviewers let pass widens the upper end only: there may be more errors than were found, not fewer."""
+    low, high = weighted_bounds(weighted, measure.delta, measure.delta)
     seen = 1.0 - measure.false_accept_upper
-    return min(1.0, upper / seen) if seen > 0.0 else 1.0
+    labels, errors = (
+        (int(sum(column)) for column in list(zip(*weighted, strict=True))[1:]) if weighted else (0, 0)
+    )
+    return Bounds(low, min(1.0, high / seen) if seen > 0.0 else 1.0, labels, errors)
 
 
 def _nearest_level(

@@ -20,6 +20,7 @@ from labeling.routing.models import PolicyVersion
 from labeling.trust import rows
 from labeling.trust.asking import TrustQuery, Window, window_of
 from labeling.trust.buckets import bucket_edges
+from labeling.trust.certificates import Certificate, main_certificate, read_certificates
 from labeling.trust.figures import Rate, Stratum, Sums, rates_of
 from labeling.trust.people import PersonCounts, added, person_rates
 from labeling.trust.reliability import Reliability, reliability_of
@@ -78,6 +79,7 @@ class TrustReport:
     periods: Mapping[int, PeriodRow] = field(default_factory=dict)
     reliability: Reliability | None = None
     people: Mapping[str, PersonCounts] = field(default_factory=dict)
+    certificates: Sequence[Certificate] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,20 @@ class Latest:
     counts: Sums
 
 
-def get_trust_report(project: Project, query: TrustQuery, *, now: datetime | None = None) -> TrustReport:
-    """Answer a question about a project. InvalidError for an unknown model version, a reversed window or too many points."""
+def get_trust_report(
+    project: Project,
+    query: TrustQuery,
+    *,
+    now: datetime | None = None,
+    tests_before: date | None = None,
+) -> TrustReport:
+    """Answer a question about a project; with `tests_before`, as if nobody had answered a test item since then. InvalidError for an unknown model version, a reversed window or too many points."""
     now = now or timezone.now()
     zone = ZoneInfo(project.time_zone)
     known = rows.read_days_known(project.pk)
     window = window_of(query, zone, known=known, now=now)
-    versions = {version.pk: str(version) for version in ModelVersion.objects.filter(project=project)}
+    models = {version.pk: version for version in ModelVersion.objects.filter(project=project)}
+    versions = {pk: str(version) for pk, version in models.items()}
     wanted = _wanted_versions(query, versions)
     if query.about_people:
         return _report_on_people(project, query, window, zone, is_empty=known is None)
@@ -108,7 +117,13 @@ def get_trust_report(project: Project, query: TrustQuery, *, now: datetime | Non
     whole = [_stratum(period_id, sums, periods) for period_id, _, sums in strata]
     rates = rates_of([whole], anchored=anchored, known_items=rows.read_known_items(project.pk, window))[0]
     policy = PolicyVersion.objects.get(project=project, number=project.policy_number).body
-    rates["auto_error_upper"] = _auto_error_upper(project, query, periods, wanted, float(policy["delta"]))
+    only = models[wanted[0]] if wanted else None
+    certificates = read_certificates(project, version=only, now=now, tests_before=tests_before)
+    certificate = main_certificate(certificates)
+    if certificate is not None and query.segment is None and query.label is None:
+        rates["auto_error_upper"] = certificate.bound
+    else:
+        rates["auto_error_upper"] = _auto_error_upper(project, query, periods, wanted, float(policy["delta"]))
     return TrustReport(
         query=query,
         window=window,
@@ -121,6 +136,7 @@ def get_trust_report(project: Project, query: TrustQuery, *, now: datetime | Non
         lines=lines,
         periods=periods,
         reliability=_reliability(strata),
+        certificates=certificates,
     )
 
 
@@ -306,7 +322,7 @@ def _auto_error_upper(
     wanted: list[int] | None,
     delta: float,
 ) -> Rate:
-    """Upper bound of the error among automatic decisions since the epoch began."""
+    """The same without a certificate: before the controller has looked, and of a single segment or label."""
     in_force = {period.id: period for period in _periods_of_open_epochs(periods.values(), wanted)}
     sums = rows.read_epoch(project.pk, query, list(in_force), wanted)
     cells = [

@@ -11,6 +11,7 @@ from labeling.ids import first_id_at
 from labeling.routing.policy import NOTHING_IS_AUTOMATIC
 from labeling.trust.buckets import BUCKET_COUNT, EDGES, bucket_of
 from labeling.trust.figures import Sums
+from labeling.trust.ladder import LEAST_AUDITS_PER_DAY
 from labeling.trust.levels import Cell
 from labeling.trust.models import COUNTERS
 from labeling.trust.scope import ReviewerEvidence
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 AUDIT_PATIENCE = timedelta(days=7)
+FRESH_FOR = timedelta(days=1)
 _SUMS = ", ".join(f"sum({name})::bigint" for name in COUNTERS)
 
 
@@ -41,10 +43,12 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class ScopeCounts:
-    """A scope's counts by policy period and bucket, and audits that are overdue in them."""
+    """A scope's counts by policy period and bucket, and audits that are overdue in them. `left_open` are those without an
+    answer for more than a day."""
 
     rows: Sequence[tuple[Period, int, Sums]]
     overdue: Mapping[tuple[int, int], int]
+    left_open: int = 0
 
     def arrived(self) -> list[int]:
         """Predictions outside fallback by bucket (58)."""
@@ -54,10 +58,15 @@ class ScopeCounts:
         return found
 
     def open_audits(self) -> float:
-        """The share of due audits that nobody has answered, or that wait for a second person."""
+        """The share of due audits that nobody has answered, or that wait for a second person.
+
+        Of those drawn in the last day, as many as a day has at least are in people's hands and do not count: else the first
+        hundred audits of a level, of which some are always open, would hold up every promotion.
+        """
         due = sum(sums.audit_due for _, _, sums in self.rows)
         done = sum(sums.audit_done - sums.audit_err_open for _, _, sums in self.rows)
-        return max(0, due - done) / due if due else 0.0
+        fresh = max(0, due - done - self.left_open)
+        return (self.left_open + max(0, fresh - LEAST_AUDITS_PER_DAY)) / due if due else 0.0
 
     def outcomes(self) -> dict[int, tuple[int, int, int, int]]:
         """By period: audits right and wrong (settled or overdue), reviews confirmed and corrected."""
@@ -100,8 +109,13 @@ def read_counts(
         if pk not in periods:
             periods[pk] = Period(pk, rate, _auto_from(high, body), level, epoch)
         rows.append((periods[pk], bucket, Sums(*sums)))
-    overdue = _read_overdue(project_id, model_version_id, now) if periods else {}
-    return ScopeCounts(rows, {place: count for place, count in overdue.items() if place[0] in periods})
+    overdue = _read_open(project_id, model_version_id, now - AUDIT_PATIENCE) if periods else {}
+    left_open = _read_open(project_id, model_version_id, now - FRESH_FOR) if periods else {}
+    return ScopeCounts(
+        rows,
+        {place: count for place, count in overdue.items() if place[0] in periods},
+        sum(count for (period, _bucket), count in left_open.items() if period in periods),
+    )
 
 
 def cells_of(counts: ScopeCounts) -> list[Cell]:
@@ -191,8 +205,8 @@ def _auto_from(high: float, body: str) -> int:
     return bucket_of(min(highs)) if min(highs) <= 1.0 else BUCKET_COUNT
 
 
-def _read_overdue(project_id: int, model_version_id: int, now: datetime) -> dict[tuple[int, int], int]:
-    """Audits that nobody has answered within seven days, by period and bucket."""
+def _read_open(project_id: int, model_version_id: int, before: datetime) -> dict[tuple[int, int], int]:
+    """Audits drawn before that moment that nobody has answered, by period and bucket."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -200,14 +214,14 @@ def _read_overdue(project_id: int, model_version_id: int, now: datetime) -> dict
             from labeling_reviewtask task
             join labeling_prediction prediction on prediction.id = task.prediction_id
             where task.project_id = %(project)s and task.purpose = 'audit' and task.state in ('waiting', 'claimed')
-              and task.purpose in ('audit', 'adjudication') and not task.reopened
+              and task.purpose in ('audit', 'adjudication') and not task.reopened -- as the partial index says
               and task.id < %(before)s and task.model_version_id = %(version)s
             group by 1, 2
             """,
             {
                 "edges": list(EDGES),
                 "project": project_id,
-                "before": first_id_at(now - AUDIT_PATIENCE),
+                "before": first_id_at(before),
                 "version": model_version_id,
             },
         )

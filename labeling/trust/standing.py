@@ -11,9 +11,9 @@ from labeling.trust.figures import WEIGHTED, Rate, Stratum, Sums, rates_of
 from labeling.trust.rates import weighted_bounds
 from labeling.trust.scope import Mode
 
-__all__ = ["EpochCell", "Standing", "epoch_bound", "list_standings"]
+__all__ = ["UPPER_POPULATION", "EpochCell", "Standing", "epoch_bound", "list_standings"]
 
-_UPPER_POPULATION = "automatic predictions since the epoch began, judged by blind checks"
+UPPER_POPULATION = "automatic predictions since the epoch began, judged by blind checks"
 
 
 class EpochCell(NamedTuple):
@@ -28,15 +28,16 @@ class EpochCell(NamedTuple):
 class Standing:
     """A project's autonomy. `high` is the lowest threshold in force (above 1: nothing is automatic); `levels` are the lowest
     and the highest of the newest model version with a period of its
-    own. Of the `automatic` results of open epochs, `error` is the estimate, `bound` holds at every look."""
+    own. Of the `automatic` results of open epochs `checked` were judged blind, and `error` is the estimate: the bound is the
+    certificate's, which takes more than one statement for many projects."""
 
     mode: Mode
     is_stopped: bool
     high: float
     levels: tuple[int, int] | None
     automatic: int
+    checked: int
     error: Rate
-    bound: Rate
 
 
 class _Row(NamedTuple):
@@ -44,7 +45,6 @@ class _Row(NamedTuple):
 
     project_id: int
     mode: str
-    delta: float
     is_stopped: bool
     version_id: int | None
     group: str
@@ -72,7 +72,7 @@ def epoch_bound(cells: Sequence[EpochCell], delta: float) -> Rate:
     wrong = sum(cell.sums.audit_err for cell in counted)
     if not n:
         note = "not audited: nothing can be certified" if counted else "nothing was automatic"
-        return Rate(None, None, None, 0, 0, _UPPER_POPULATION, "none", note)
+        return Rate(None, None, None, 0, 0, UPPER_POPULATION, "none", note)
     several = len({cell.scope for cell in cells}) > 1
     least = min(cell.audit_rate for cell in counted if cell.sums.audit_done)
     weighted = [
@@ -85,7 +85,7 @@ def epoch_bound(cells: Sequence[EpochCell], delta: float) -> Rate:
     ]
     low, high = weighted_bounds(weighted, delta, delta)
     note = f"true at every look with {1 - delta:.0%}"
-    return Rate(high, low, high, n, wrong, _UPPER_POPULATION, WEIGHTED, note)
+    return Rate(high, low, high, n, wrong, UPPER_POPULATION, WEIGHTED, note)
 
 
 def list_standings(project_ids: Sequence[int]) -> dict[int, Standing]:
@@ -112,13 +112,13 @@ def _standing(rows: Sequence[_Row], error: Rate) -> Standing:
         high=min(row.high for row in in_force),
         levels=(min(levels), max(levels)) if levels else None,
         automatic=sum(row.auto for row in rows),
+        checked=sum(row.audit_done for row in rows),
         error=error,
-        bound=epoch_bound([row.cell() for row in rows], rows[0].delta),
     )
 
 
 _PERIODS = """
-select project.id, body->>'autonomy', (body->>'delta')::float8,
+select project.id, body->>'autonomy',
        exists (select from labeling_stop stop
                where stop.project_id = project.id and stop.ended_at is null and stop.model_version_id is null),
        period.model_version_id, period.label_group, period.level, period.high, period.audit_rate, period.ended_at is null,

@@ -1,6 +1,5 @@
 """Autonomy: the certificate, what it does not cover, the ladder, what happened, and how to take it back."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +18,7 @@ from labeling.pipeline.recalling import count_recallable, stop_and_recall
 from labeling.projects.access import Permission
 from labeling.routing.models import PolicyVersion, Stop
 from labeling.routing.queries import get_policy
-from labeling.templatetags.interface import percent, thin
+from labeling.templatetags.interface import figure, percent, thin
 from labeling.trust.certificates import Certificate, Rung, main_certificate, read_certificates
 from labeling.trust.looking import look_at_project
 from labeling.trust.models import AutonomyEvent
@@ -29,6 +28,7 @@ from labeling.trust.services import ensure_folded
 from labeling.trust.steering import accept_level, find_version, lower_level, resume_automatic
 from labeling.web.frame import ProjectFrame, project_frame
 from labeling.web.page import page
+from labeling.web.trust_words import at_most
 from labeling.web.wording import in_language
 
 SHOWN_EVENTS = 60
@@ -81,6 +81,15 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalWords:
+    """What a soft signal said the last time, in one clause."""
+
+    name: str
+    text: str
+    warn: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RecallChoice:
     """Put back what was applied in the last hours; how much that would be."""
 
@@ -101,6 +110,7 @@ class AutonomyPage:
     stops: Sequence[Stop]
     recalls: Sequence[RecallChoice]
     next_words: str
+    signals: Sequence[SignalWords]
     lower_choices: Sequence[Rung]
 
     @property
@@ -138,6 +148,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         ),
         recalls=_recalls(frame) if frame.may_lead else [],
         next_words=next_words(chosen) if chosen else "",
+        signals=signal_words(chosen) if chosen else [],
         lower_choices=_lower_choices(chosen),
     )
     return render(request, "autonomy/overview.html", {"frame": frame, "autonomy": context})
@@ -213,11 +224,6 @@ def accept(request: HttpRequest, slug: str) -> HttpResponseBase:
     return _steer(request, slug, act)
 
 
-def at_most(bound: float) -> str:
-    """A bound with one digit, rounded up: it must not promise more than was proven."""
-    return percent(math.ceil(round(bound * 1000, 6)) / 1000, 1)
-
-
 def next_words(certificate: Certificate) -> str:
     """What the next step needs, in one sentence."""
     step = certificate.step
@@ -241,6 +247,23 @@ def next_words(certificate: Certificate) -> str:
         Needs.NOTHING: _("Nothing: everything is automatic."),
     }[step.needs]  # fmt: skip
     return text % values
+
+
+def signal_words(certificate: Certificate) -> list[SignalWords]:
+    """Effect sizes of the signals that have been compared so far, and whether they were more than chance."""
+    clauses = {
+        "confidences": _("confidences are %(effect)s apart (0 the same, 1 everything), by %(count)s predictions"),
+        "labels": _("predicted labels %(effect)s, by %(count)s predictions"),
+        "calibration": _("the share right has moved by %(effect)s for the same confidence, by %(count)s labels"),
+    }  # fmt: skip
+    found = []
+    for name, said in (certificate.signals or {}).items():
+        effect = percent(said["effect"], 1) if name == "calibration" else figure(said["effect"])
+        text = clauses[name] % {"effect": effect, "count": thin(said["n"])}
+        if said["warn"]:
+            text = _("%(clause)s – more than chance") % {"clause": text}
+        found.append(SignalWords(name, text, said["warn"]))
+    return found
 
 
 def _steer(request: HttpRequest, slug: str, act: Callable[[ProjectFrame], str]) -> HttpResponseBase:

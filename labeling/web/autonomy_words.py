@@ -8,7 +8,6 @@ from labeling.routing.policy import NOTHING_IS_AUTOMATIC
 from labeling.templatetags.interface import conf
 from labeling.trust.scope import Mode
 from labeling.trust.standing import Standing
-from labeling.web.trust_words import at_most
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,30 +16,26 @@ class AutonomyWords:
 
     now: str
     rule: str
-    most_wrong: str
 
 
 def autonomy_words(standing: Standing) -> AutonomyWords:
-    """Both lines, and the upper bound on what is wrong; a stop comes before everything else."""
-    most_wrong = "" if standing.bound.value is None else at_most(standing.bound.value)
+    """Both lines; a stop comes before everything else."""
     rule = {
         Mode.OFF: _("threshold set by people"),
         Mode.SUGGEST: _("steps are suggested"),
         Mode.ON: _("widens by itself"),
     }[standing.mode]
     if standing.is_stopped:
-        return AutonomyWords(_("stopped"), rule, most_wrong)
+        return AutonomyWords(_("stopped"), rule)
     if standing.mode == Mode.OFF:
         never = standing.high >= NOTHING_IS_AUTOMATIC
-        return AutonomyWords(
-            _("off"), _("nothing is automatic") if never else _threshold(standing.high), most_wrong
-        )
+        return AutonomyWords(_("off"), _("nothing is automatic") if never else _threshold(standing.high))
     if standing.levels is None or standing.levels[1] == 0:
-        return AutonomyWords(_("nothing yet"), rule, most_wrong)
+        return AutonomyWords(_("nothing yet"), rule)
     low, high = standing.levels
     levels = {"low": low, "high": high}
     told = _("level %(high)d") % levels if low == high else _("levels %(low)d – %(high)d") % levels
-    return AutonomyWords(told, rule, most_wrong)
+    return AutonomyWords(told, rule)
 
 
 def _threshold(high: float) -> str:

@@ -24,7 +24,7 @@ from labeling.trust.asking import TrustQuery, Window, read_query
 from labeling.trust.changes import list_changes
 from labeling.trust.models import ReviewerDay, SliceKind, SliceValue
 from labeling.trust.queries import Point, TrustReport, get_trust_report
-from labeling.trust.readers import narrow
+from labeling.trust.readers import narrow, tests_shown_before
 from labeling.trust.rows import read_days_known
 from labeling.trust.services import ensure_folded
 from labeling.web.frame import ProjectFrame, project_frame
@@ -89,7 +89,8 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     figures, problem, status = None, "", 200
     try:
         query = _query(frame, given, known)
-        figures = figures_of(frame.project, query, given) if known else None
+        before = tests_shown_before(frame.actor, frame.project, timezone.now())
+        figures = figures_of(frame.project, query, given, tests_before=before) if known else None
     except InvalidError as error:
         problem, status = in_language(error.detail), 422
     context = {
@@ -191,7 +192,8 @@ def _download(
     query = _query(frame, given, read_days_known(frame.project.pk))
     if all_together:
         query = replace(query, by=None, reviewer=None)
-    return frame, get_trust_report(frame.project, query)
+    before = tests_shown_before(frame.actor, frame.project, timezone.now())
+    return frame, get_trust_report(frame.project, query, tests_before=before)
 
 
 def _query(frame: ProjectFrame, given: Mapping[str, str], known: tuple[date, date] | None) -> TrustQuery:

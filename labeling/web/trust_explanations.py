@@ -139,13 +139,13 @@ def _explanations(counts: Sums) -> dict[str, tuple[str, str, str, str, str, str,
         ),
         "auto_error_upper": (
             _(
-                "Of %(n)s automatic results that were checked blind since the epoch began, %(count)s were wrong."
+                "The certificate, as on the page Autonomy: of %(n)s labels of what is automatic now, since the epoch began, %(count)s were wrong."
             ),
             _("%(count)s wrong, or could not be told"),
-            _("%(n)s blind checks"),
-            _("automatic results drawn at random before anybody had seen them"),
+            _("%(n)s labels: blind checks drawn at random, and reviews from before it was automatic"),
+            _("what the level in force automates; where people set the threshold, what that made automatic"),
             _(
-                "a bet on fewer errors that pays only when there are fewer (e-process); the bound is what it has refuted"
+                "a bet on fewer errors that pays only when there are fewer (e-process), each label weighted by its chance to be drawn; the bound is what it has refuted, and it allows for what reviewers let pass on test items"
             ),
             _("An upper bound, not an estimate."),
             _("It holds at every look, also when nothing has been proven yet; it falls as checks come in."),
@@ -160,5 +160,5 @@ def _method(rate: Rate) -> str:
             "95 %, Clopper–Pearson, for this stretch of time: it describes and decides nothing."
         ),
         HORVITZ_THOMPSON: _("± 1.96 standard errors, weighted: it describes and decides nothing."),
-        WEIGHTED: _("95 %, from blind checks, at every look."),
+        WEIGHTED: _("95 %, from labels weighted by their chance to be drawn, at every look."),
     }.get(rate.method, _("none: nothing is counted yet."))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from statistics import median
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -110,17 +110,23 @@ class Figures:
     explanations: Sequence[Explanation]
 
 
-def figures_of(project: Project, query: TrustQuery, given: Mapping[str, str]) -> Figures:
+def figures_of(
+    project: Project, query: TrustQuery, given: Mapping[str, str], *, tests_before: date | None
+) -> Figures:
     """Everything between the filters and the foot of the page."""
     zone = ZoneInfo(project.time_zone)
-    whole = get_trust_report(project, replace(query, by=None, reviewer=None))
+    whole = get_trust_report(project, replace(query, by=None, reviewer=None), tests_before=tests_before)
     many = (whole.window.last - whole.window.first).days >= 2 * NOW_DAYS
     now = latest_of(whole, zone, days=NOW_DAYS) if many else Latest(whole.window, whole.now, whole.counts)
     days = days_text(now.window, zone)
     opened = given.get("explain", "")
     opened = opened if opened in EXPLAINED else ""
     flags, earlier = flags_of(list_changes(project, whole.window), whole.window)
-    split = get_trust_report(project, query) if query.by and not query.about_people else None
+    split = (
+        get_trust_report(project, query, tests_before=tests_before)
+        if query.by and not query.about_people
+        else None
+    )
     # Many days are read by week; each day is one link away.
     by_week = query.every == "day" and len(whole.series) > MANY_DAYS and "points" not in given
     return Figures(

@@ -183,7 +183,7 @@ def _upper_stat(rates: Mapping[str, Rate], css: str, since: str, alpha: float) -
     upper, title = rates["auto_error_upper"], titles()["auto_error_upper"]
     if upper.value is None:
         return Stat("auto_error_upper", css, title, "", "", _told(upper), "", (since,), None)
-    checks = _("%(count)s of %(n)s blind checks") % {"count": thin(upper.count), "n": thin(upper.n)}
+    checks = _("%(count)s of %(n)s labels") % {"count": thin(upper.count), "n": thin(upper.n)}
     limit = _("limit %(alpha)s, true at every look") % {"alpha": percent(alpha, 1 if alpha * 100 % 1 else 0)}
     return Stat(
         "auto_error_upper",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.utils import timezone
 from labeling.ledger.checks import check_ledger
 from labeling.pipeline.recalling import continue_recalls, count_recallable
 from labeling.review.models import ReviewTask
+from labeling.review.services import release_expired
 from labeling.trust.looking import look_at_project
 from labeling.trust.models import Recall
 from labeling.trust.services import compare_rollups, fold_deltas
@@ -169,7 +171,14 @@ def test_the_figures_of_a_project_that_has_just_begun(otto: Api) -> None:
 def test_prometheus_is_told(world: World, otto: Api) -> None:
     otto.predict([a_row(confidence=0.99), a_row()]).expect(200)
     rita = world.api("rita")
-    rita.decide(rita.claim_one(), "confirmed", seconds=3).expect(201)
+    otto.predict([a_row()]).expect(200)
+    rita.claim_one()
+    assert release_expired(now=timezone.now() + timedelta(hours=1)) == 1
+    task = rita.claim_one()
+    ReviewTask.objects.filter(pk=task["task"]).update(
+        created_at=timezone.now() - timedelta(minutes=3), claimed_at=timezone.now() - timedelta(minutes=1)
+    )
+    rita.decide(task, "confirmed", seconds=3).expect(201)
     fold_deltas()
     look_at_project(otto.at.pk)
     steer(otto, "stop", reason="x").expect(200)
@@ -182,5 +191,9 @@ def test_prometheus_is_told(world: World, otto: Api) -> None:
         'reviewapp_week_predictions{project="letters",what="confirmed"} 1.0',
         'reviewapp_hour_decisions{project="letters"} 1.0',
         'reviewapp_seconds_of_work{project="letters"} 3.0',
+        'reviewapp_lease_expiries_total{project="letters",queue="default"} 1.0',
     ):
         assert line in text
+    for name, seconds in (("seconds_to_claim", 120), ("seconds_from_claim_to_decision", 60)):
+        (told,) = re.findall(rf'reviewapp_{name}{{project="letters",quantile="0.5"}} (\S+)', text)
+        assert float(told) == pytest.approx(seconds, abs=5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from labeling.datasets.models import Dataset, WaitingDecision
 from labeling.datasets.services import publish
 from labeling.decisions.models import Decision
-from labeling.ingestion.models import Item
+from labeling.ingestion.models import Item, Prediction
 from labeling.ledger.checks import check_ledger
 from labeling.pipeline.sentinels import add_sentinels, projects_with_sentinels
 from labeling.pipeline.undoing import Barrier, find_barriers
@@ -60,10 +61,49 @@ def sums() -> Counter[str]:
 def test_as_many_wrong_as_right_ones_each_of_an_item_of_its_own(project: Project) -> None:
     made = Sentinel.objects.select_related("task")
     assert Counter(made.values_list("is_wrong", flat=True)) == {True: 5, False: 5}
-    assert {s.task.position for s in made} <= set(
-        ReviewTask.objects.filter(purpose=Purpose.REVIEW, state="waiting").values_list("position", flat=True)
-    )
     assert add_sentinels(project.pk) == 0, "nothing has come since"
+
+
+def test_its_number_is_like_those_around_it(world: World, project: Project) -> None:
+    """Numbers rise as work is handed out, at the same steps, whether the work is real or not."""
+    made = set(Sentinel.objects.values_list("task_id", flat=True))
+    real = set(
+        ReviewTask.objects.filter(purpose=Purpose.REVIEW, state="waiting").values_list("pk", flat=True)
+    )
+    handed_out = [task["task"] for task in world.api("rolf", at=project).claim(50)]
+    assert set(handed_out) == made | real
+    assert handed_out == sorted(handed_out)
+    assert min(real) - 2 * len(made) <= min(made)
+    assert max(made) < max(real), "none is newer than the work"
+    steps = {True: set(), False: set()}
+    for before, task in pairwise(handed_out):
+        steps[task in made].add((task - before) % 2)
+    assert steps == {True: {0}, False: {0}}, "ids of work are two apart, or more where a place stayed free"
+
+
+def test_numbers_are_never_handed_out_twice(world: World, project: Project) -> None:
+    """What a test item took is free for ever: more work comes, and nothing collides."""
+    otto = world.api("otto", at=project)
+    for _ in range(5):
+        otto.predict([row() for _ in range(40)]).expect(200)
+        add_sentinels(project.pk)
+    for _ in range(20):
+        otto.predict(row()).expect(201)
+    ids = set(ReviewTask.objects.values_list("pk", flat=True))
+    assert not ids & set(Prediction.objects.values_list("pk", flat=True))
+
+
+def test_where_no_place_is_free_there_is_none(world: World) -> None:
+    """Work that came while no test items were wanted left no places: none is made that could be told from it."""
+    project = world.make_project("late", policy={"audit_rate": 0, "sentinel_rate": 0})
+    otto, rita = world.api("otto", at=project), world.api("rita", at=project)
+    otto.predict([row() for _ in range(40)]).expect(200)
+    for task in rita.claim(20):
+        rita.decide(task, "confirmed").expect(201)
+    otto.put(f"/projects/{project.slug}/policy/", POLICY).expect(200)
+    assert add_sentinels(project.pk) == 0
+    otto.predict([row() for _ in range(40)]).expect(200)
+    assert add_sentinels(project.pk) > 0
 
 
 def test_a_wrong_one_says_what_has_had_to_be_corrected(project: Project) -> None:

@@ -32,7 +32,7 @@ from labeling.replay.projects import ensure_project, get_load
 from labeling.replay.reviewers import Crew, Work
 
 BATCH = 100
-AHEAD = 200
+AHEAD = 100
 REPORT_EVERY = 1_000
 POLICY = {
     "autonomy": "on",
@@ -114,6 +114,7 @@ class Life:
     labels: list[str] = field(init=False)
     sent: int = 0
     epoch: int | None = None
+    priority: int = 0
 
     def __post_init__(self) -> None:
         self.truths = {str(row["id"]): truth_of(row) for row in self.rows}
@@ -151,7 +152,7 @@ class Life:
             turn, place = divmod(self.sent, len(self.rows))
             self.sent += 1
             row = request_of(self.rows[place])
-            row["id"] = f"{row['id']}~{turn + 1}"
+            row |= {"id": f"{row['id']}~{turn + 1}", "priority": self.priority}
             rng = seeded("life", row["id"])
             if degrade and rng.random() < degrade:
                 row["prediction"] = another_output("classification", row["prediction"], self.labels, rng)

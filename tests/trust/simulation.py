@@ -286,6 +286,8 @@ class Drive:
     rates: list = field(default_factory=list)
     alarms: list = field(default_factory=list)
     wrong_unseen: list = field(default_factory=list)
+    automatic: int = 0
+    wrong: int = 0
     labels: int = 0
     state: ladder.ScopeState = field(default_factory=ladder.ScopeState)
     cells: list = field(default_factory=list)
@@ -312,6 +314,8 @@ def drive(profile_at, policy, items, *, seed, look_every=20, per_day=2000, revie
         auto = bucket >= cut
         seen = ~auto | (rng.random(look_every) < rate)
         drive.labels += int(seen.sum())
+        drive.automatic += int(auto.sum())
+        drive.wrong += int((auto & error).sum())
         drive.wrong_unseen.append(int((auto & error & ~seen).sum()))
         if not cooling:
             counts = periods.setdefault((epoch, cut, rate), np.zeros((3, BUCKET_COUNT), dtype=int))

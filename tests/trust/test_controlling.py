@@ -19,8 +19,10 @@ from labeling.trust.buckets import bucket_center
 from labeling.trust.certificates import main_certificate, read_certificates
 from labeling.trust.deltas import append_delta, cell_entry, place_of
 from labeling.trust.holding import state_of
+from labeling.trust.ladder import LEAST_AUDITS_PER_DAY
 from labeling.trust.looking import look_at_project, look_at_projects
 from labeling.trust.models import AutonomyEvent, AutonomyScope
+from labeling.trust.scope_rows import read_counts
 from labeling.trust.services import fold_deltas
 from labeling.trust.steering import accept_level, lower_level, resume_automatic, stop_automatic
 from tests.world import World, a_row
@@ -47,7 +49,12 @@ class Scope:
         self.now = timezone.now()
 
     def come(
-        self, buckets=(*LOW, *HIGH), each: int = 40, wrong: dict[int, int] | None = None, segment=None
+        self,
+        buckets=(*LOW, *HIGH),
+        each: int = 40,
+        wrong: dict[int, int] | None = None,
+        segment=None,
+        label: str = "a",
     ) -> None:
         """`each` predictions of every bucket; `wrong` of them, by bucket, are found wrong by whoever looks."""
         rules = load_rules(self.project.pk)
@@ -68,7 +75,7 @@ class Scope:
                 counts = {"total": each, "review": each, "confirmed": each - errors, "corrected": errors}
             place = place_of(
                 moment=self.now, zone=UTC, period=period.period_id, mv=self.version,
-                confidence=confidence, segment=segment, label="a",
+                confidence=confidence, segment=segment, label=label,
             )  # fmt: skip
             append_delta(self.project.pk, [cell_entry(place, counts)])
         fold_deltas()
@@ -336,6 +343,51 @@ def test_changed_confidences_raise_audits_and_nothing_else(scope: Scope) -> None
     assert AutonomyEvent.objects.filter(kind="drift").exists()
     assert (state.level, state.epoch) == (level, 1)
     assert (quiet, state.audit_wanted) == (0.05, 0.2)
+
+
+def test_changed_labels_raise_audits_and_nothing_else(scope: Scope) -> None:
+    scope.come(each=50)
+    scope.come(each=50, label="b")
+    scope.look()
+    level = scope.look().level
+    scope.come(each=25)
+    scope.come(each=25, label="b")
+    assert not scope.look().warned_until, "the same mixture"
+    scope.come(each=45, label="b")
+    state = scope.look()
+    (event,) = AutonomyEvent.objects.filter(kind="drift")
+    assert event.numbers["signal"] == "labels"
+    assert event.numbers["effect"] > 0.2
+    assert (state.level, state.epoch, state.audit_wanted) == (level, 1, 0.2)
+    assert Alert.objects.filter(detail__contains="redicted labels").exists()
+
+
+def test_changed_calibration_raises_audits_and_nothing_else(scope: Scope) -> None:
+    scope.come(each=100, wrong=dict.fromkeys(LOW, 30))
+    scope.look()
+    level = scope.look().level
+    scope.come(each=60)
+    state = scope.look()
+    signals = {event.numbers["signal"]: event.numbers for event in AutonomyEvent.objects.filter(kind="drift")}
+    assert signals["calibration"]["effect"] > 0.1
+    assert set(signals) == {"calibration"}
+    assert (level > 0, state.level, state.epoch, state.audit_wanted) == (True, level, 1, 0.2)
+
+
+def test_audits_in_peoples_hands_hold_up_nothing_and_those_left_open_do(scope: Scope) -> None:
+    climbed(scope)
+    api = scope.world.api("otto", at=scope.project)
+    while ReviewTask.objects.filter(purpose="audit").count() < LEAST_AUDITS_PER_DAY:
+        api.predict([a_row(confidence=0.9999, model_version="1") for _ in range(20)]).expect(200)
+    due = ReviewTask.objects.filter(purpose="audit").count()
+    fold_deltas()
+
+    def share_open(after: timedelta) -> float:
+        now = timezone.now() + after
+        return read_counts(scope.project.pk, scope.version, "", since=0, now=now).open_audits()
+
+    assert share_open(timedelta(0)) == (due - LEAST_AUDITS_PER_DAY) / due < 0.5
+    assert share_open(timedelta(days=1, minutes=1)) == 1.0
 
 
 def test_audits_that_nobody_answers_are_errors_after_seven_days(scope: Scope) -> None:

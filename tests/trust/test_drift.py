@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labeling.trust.buckets import BUCKET_COUNT, bucket_center
 from labeling.trust.drift import (
+    check_calibration,
     check_drift,
     g_test,
     js_distance,
@@ -175,3 +177,45 @@ def test_impossible_settings_are_refused():
         check_drift([1], [1], tests_per_day=0)
     with pytest.raises(ValueError, match="parts"):
         reference_groups([1], parts=0)
+
+
+# --- calibration ------------------------------------------------------------------------------------------
+
+
+def answers(rng, n, gap):
+    """(labelled, right) by bucket of n labels whose share right lies `gap` below the confidence."""
+    buckets = rng.integers(25, 50, n)
+    centers = np.array([bucket_center(b) for b in range(BUCKET_COUNT)])
+    right = rng.random(n) < np.clip(centers[buckets] - gap, 0, 1)
+    return (
+        np.bincount(buckets, minlength=BUCKET_COUNT),
+        np.bincount(buckets, right, BUCKET_COUNT).astype(int),
+    )
+
+
+def calibration_warnings(before, now, n, runs=200, seed=5):
+    rng = np.random.default_rng(seed)
+    claimed = [bucket_center(b) for b in range(BUCKET_COUNT)]
+    return np.mean(
+        [
+            check_calibration(claimed, answers(rng, 1000, before), answers(rng, n, now)).warn
+            for _ in range(runs)
+        ]
+    )
+
+
+class TestCalibration:
+    @pytest.mark.parametrize("n", [200, 1000, 3000])
+    @pytest.mark.parametrize("gap", [0.0, 0.15])
+    def test_a_gap_that_was_always_there_is_no_change(self, n, gap):
+        assert calibration_warnings(gap, gap, n) <= 0.01
+
+    def test_a_gap_that_opens_is_one(self):
+        assert calibration_warnings(0.0, 0.15, 1000) >= 0.95
+
+    def test_too_few_labels_say_nothing(self):
+        assert calibration_warnings(0.0, 0.3, 150) == 0.0
+
+    def test_impossible_counts_are_refused(self):
+        with pytest.raises(ValueError, match="right <= labelled"):
+            check_calibration([0.5, 0.6], ([1, 1], [1, 1]), ([1, 1], [2, 0]))

@@ -5,16 +5,28 @@ default; `-m statistics` runs the sizes of the design's tables and prints what i
 """
 
 import math
+from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from labeling.trust.buckets import BUCKET_COUNT
 from labeling.trust.detector import Detector
 from labeling.trust.evidence import log_mean_exp, log_wealths, weighted_bounds
-from labeling.trust.ladder import AUDIT_WARNING, ZONE_NULL, ZONE_WARNING
+from labeling.trust.ladder import AUDIT_WARNING, ZONE_NULL, ZONE_WARNING, AutonomyPolicy
 from labeling.trust.minorities import unprotected_labels
 from labeling.trust.rates import alpha_effective, confidence_sequences, upper_bound_below, wilson
-from tests.trust.simulation import CALIBRATED, EXCELLENT, INVERTED, OVERCONFIDENT, climb, flat, fraud
+from tests.trust.simulation import (
+    CALIBRATED,
+    EXCELLENT,
+    INVERTED,
+    OVERCONFIDENT,
+    buckets_and_errors,
+    climb,
+    drive,
+    flat,
+    fraud,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -456,3 +468,73 @@ def test_control_one_limit_for_all_lets_every_fraud_through():
 @pytest.mark.statistics
 def test_fraud_table():
     check_fraud(runs=300, items=60_000)
+
+
+# --- the controller itself ---------------------------------------------------------------------------------
+
+CONTROLLED = AutonomyPolicy(alpha=0.02, assumed_false_accept=0.0, min_interval=timedelta(0))
+MODELS = (CALIBRATED, EXCELLENT, OVERCONFIDENT, flat(0.021))
+
+
+def served_errors(runs, items, *, seed, policy=CONTROLLED):
+    """Of each run: (automatic predictions, wrong ones among them), of all that the controller made automatic."""
+    found = []
+    for run in range(runs):
+        profile = MODELS[run % len(MODELS)]
+        drove = drive(lambda _done, p=profile: p, policy, items, seed=seed + run, look_every=50)
+        found.append((drove.automatic, drove.wrong))
+    return found
+
+
+def naive_errors(runs, items, *, seed, alpha=0.02):
+    """The same traffic under a rule of thumb: all from the lowest cut-off at which the last 100 labels agree often enough."""
+    found = []
+    for run in range(runs):
+        profile = MODELS[run % len(MODELS)]
+        rng = np.random.default_rng(seed + run)
+        bucket, error = (x[0] for x in buckets_and_errors(profile, rng, (1, items)))
+        cut = BUCKET_COUNT
+        automatic = wrong = 0
+        for done in range(0, items, 500):
+            now = slice(done, done + 500)
+            auto = bucket[now] >= cut
+            automatic, wrong = automatic + int(auto.sum()), wrong + int((auto & error[now]).sum())
+            order = np.argsort(-bucket[now], kind="stable")
+            mean = np.cumsum(error[now][order]) / np.arange(1, 501)
+            good = np.flatnonzero(mean <= alpha)
+            cut = int(bucket[now][order][good[-1]]) if len(good) else BUCKET_COUNT
+        found.append((automatic, wrong))
+    return found
+
+
+def share_within(found, alpha=0.02):
+    """Share of runs whose automatic predictions were wrong at most as often as allowed."""
+    return np.mean([wrong <= alpha * automatic for automatic, wrong in found])
+
+
+def test_what_the_controller_makes_automatic_is_wrong_at_most_as_often_as_allowed():
+    found = served_errors(runs=8, items=4_000, seed=30)
+    assert share_within(found) == 1.0
+    assert min(automatic for automatic, _ in found[0::4] + found[1::4]) > 500
+
+
+def test_control_a_rule_of_thumb_is_wrong_more_often():
+    assert share_within(naive_errors(runs=40, items=4_000, seed=30)) < 0.8
+
+
+@pytest.mark.statistics
+def test_controller_table():
+    """A hundred lives of 20,000 predictions, through the code that is at work."""
+    found = served_errors(runs=100, items=20_000, seed=1000)
+    control = naive_errors(runs=100, items=20_000, seed=1000)
+    for place, profile in enumerate(MODELS):
+        own = found[place :: len(MODELS)]
+        automatic, wrong = (sum(column) for column in zip(*own, strict=True))
+        print(
+            f"{profile.name}: {automatic / 20_000 / len(own):.1%} automatic, {wrong / max(automatic, 1):.2%} wrong"
+        )
+    print(
+        f"at most alpha in {share_within(found):.0%} of 100 runs; rule of thumb {share_within(control):.0%}"
+    )
+    assert share_within(found) >= 0.95
+    assert share_within(control) < 0.95

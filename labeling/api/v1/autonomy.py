@@ -1,6 +1,6 @@
 """The kill switch and what else people may do about autonomy (contract section 7)."""
 
-from datetime import date
+from collections.abc import Sequence
 from typing import Any
 
 from django.urls import path
@@ -18,7 +18,7 @@ from labeling.pipeline.recalling import stop_and_recall
 from labeling.projects.access import Permission, get_project
 from labeling.projects.models import Project
 from labeling.routing.models import Stop
-from labeling.trust.certificates import main_certificate, read_certificates
+from labeling.trust.certificates import Certificate, main_certificate, read_certificates
 from labeling.trust.looking import look_at_project
 from labeling.trust.models import AutonomyEvent
 from labeling.trust.queries import Autonomy
@@ -168,13 +168,8 @@ class EventsView(APIView):
         return page_of(request, events, ordering="-id", serializer=AutonomyEventOut)
 
 
-def read_autonomy(
-    project: Project, rates: Autonomy, version: str | None, *, tests_before: date | None
-) -> dict[str, Any]:
+def autonomy_body(project: Project, rates: Autonomy, certificates: Sequence[Certificate]) -> dict[str, Any]:
     """The figures of contract section 7: of the busiest scope, and of every scope."""
-    certificates = read_certificates(
-        project, version=find_version(project, version), tests_before=tests_before
-    )
     main = main_certificate(certificates)
     stopped = Stop.objects.filter(project=project, ended_at=None, model_version=None).exists()
     body: dict[str, Any] = {

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from labeling.api.authentication import actor_of
-from labeling.api.v1.autonomy import read_autonomy
+from labeling.api.v1.autonomy import autonomy_body
 from labeling.projects.access import Permission, get_project
 from labeling.trust.asking import BY, read_query
 from labeling.trust.prospects import Needs
@@ -67,6 +67,18 @@ class LevelOut(serializers.Serializer[Any]):
     certified_at = serializers.DateTimeField(allow_null=True)
 
 
+class SignalOut(serializers.Serializer[Any]):
+    n = serializers.IntegerField(
+        help_text="Predictions (for calibration: labels) since the comparison before"
+    )
+    p = serializers.FloatField()
+    effect = serializers.FloatField(
+        help_text="Jensen-Shannon distance, 0 to 1; for calibration the change in share right"
+    )
+    warn = serializers.BooleanField(help_text="More than chance: blind checks are raised for three days")
+    psi_excess = serializers.FloatField(required=False)
+
+
 class ScopeOut(serializers.Serializer[Any]):
     model_version = serializers.CharField()
     label_group = serializers.CharField()
@@ -96,7 +108,11 @@ class ScopeOut(serializers.Serializer[Any]):
     limit = serializers.IntegerField(allow_null=True)
     cool_down_left = serializers.IntegerField()
     forced_segments = serializers.ListField(child=serializers.CharField(allow_null=True))
-    drift = serializers.DictField(allow_null=True)
+    drift = serializers.DictField(
+        child=SignalOut(),
+        allow_null=True,
+        help_text="Confidences, predicted labels and calibration against the first of the epoch, when last compared",
+    )
     next_step_needs = serializers.IntegerField(allow_null=True)
     next_step = NextStepOut()
     levels = LevelOut(many=True)
@@ -189,9 +205,9 @@ class TrustView(APIView):
         project = get_project(actor, slug, Permission.READ_TRUST)
         query = narrow(read_query(request.query_params), actor=actor, project=project, now=timezone.now())
         is_current = ensure_folded(project.pk)
-        report = get_trust_report(project, query)
         before = tests_shown_before(actor, project, timezone.now())
-        autonomy = read_autonomy(project, report.autonomy, query.model_version, tests_before=before)
+        report = get_trust_report(project, query, tests_before=before)
+        autonomy = autonomy_body(project, report.autonomy, report.certificates)
         return Response(_as_json(report, autonomy, ZoneInfo(project.time_zone), is_current=is_current))
 
 

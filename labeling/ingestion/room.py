@@ -17,10 +17,11 @@ from pathlib import Path
 
 from django.conf import settings
 
-from labeling.errors import UnavailableError
+from labeling.errors import UnavailableError, say
 
-LOW_SHARE, LOW_BYTES = 0.05, 512 * 2**20
-FULL_SHARE, FULL_BYTES = 0.01, 256 * 2**20
+# A share of the disk, but within these bounds: a percent of a large disk is room for days.
+LOW_SHARE, LOW_BYTES = 0.05, (512 * 2**20, 10 * 2**30)
+FULL_SHARE, FULL_BYTES = 0.01, (256 * 2**20, 2 * 2**30)
 _LOOK_EVERY_S = 1.0
 
 # What `shutil.disk_usage` answers: total, used and free bytes.
@@ -37,12 +38,16 @@ class Disk:
 
     @property
     def is_nearly_full(self) -> bool:
-        return self.free < max(LOW_BYTES, LOW_SHARE * self.total)
+        return self.free < _within(LOW_BYTES, LOW_SHARE * self.total)
 
     @property
     def is_full(self) -> bool:
         """Whether only what people do may still be written. A small disk keeps at most a twentieth back."""
-        return self.free < min(max(FULL_BYTES, FULL_SHARE * self.total), self.total / 20)
+        return self.free < min(_within(FULL_BYTES, FULL_SHARE * self.total), self.total / 20)
+
+
+def _within(bounds: tuple[int, int], size: float) -> float:
+    return min(max(size, bounds[0]), bounds[1])
 
 
 def list_disks(usage: Usage = shutil.disk_usage) -> Iterator[Disk]:
@@ -80,7 +85,7 @@ class RoomKeeper:
                 self._looked_at = now
         if self._is_full:
             raise UnavailableError(
-                "disk_full", "The disk is full: predictions are not stored until there is room again."
+                "disk_full", say("The disk is full: predictions are not stored until there is room again.")
             )
 
 

@@ -139,7 +139,7 @@ def spare_places(policy: Policy, predictions: int) -> int:
     Ids of a prediction and its task come in pairs, so a place is a pair; what stays free is lost. More than twice as many as
     test items are wanted (`sentinels.py`): those among work that is done before test items are made stay free.
     """
-    rate = policy.body["sentinel_rate"]
+    rate = float(policy.body["sentinel_rate"])
     if rate <= 0:
         return 0
     wanted = predictions * min(1.0, max(5 * rate, SPARE_SHARE))

@@ -25,10 +25,12 @@ GB = 2**30
 @pytest.mark.parametrize(
     ("total", "free", "nearly", "full"),
     [
-        (1_000 * GB, 60 * GB, False, False),
-        (1_000 * GB, 49 * GB, True, False),
-        (1_000 * GB, 11 * GB, True, False),
-        (1_000 * GB, 9 * GB, True, True),
+        (1_000 * GB, 11 * GB, False, False),  # a share of a large disk is much: never more than 10 and 2 GB
+        (1_000 * GB, 9 * GB, True, False),
+        (1_000 * GB, 1.9 * GB, True, True),
+        (100 * GB, 6 * GB, False, False),
+        (100 * GB, 4 * GB, True, False),
+        (100 * GB, 0.9 * GB, True, True),
         (20 * GB, 2 * GB, False, False),
         (20 * GB, 0.5 * GB, True, False),
         (20 * GB, 0.2 * GB, True, True),

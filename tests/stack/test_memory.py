@@ -42,7 +42,9 @@ def test_the_whole_stack_is_small_and_requests_leave_nothing_behind(instance: In
 
 def test_a_process_that_keeps_something_is_seen() -> None:
     """The measure itself."""
-    program = "import sys; kept = b'abcdefgh' * (int(sys.argv[1]) << 17); print(len(kept), flush=True); input()"
+    program = (
+        "import sys; kept = b'abcdefgh' * (int(sys.argv[1]) << 17); print(len(kept), flush=True); input()"
+    )
     found = {}
     for megabytes in (0, 64):
         with subprocess.Popen(

@@ -20,7 +20,7 @@ from labeling.errors import BusyError, say
 from labeling.projects.models import ApiKey
 
 logger = logging.getLogger(__name__)
-PATIENCE_S = 0.2
+PATIENCE_S = 0.5
 ASK_AGAIN_S = 1.0
 
 # The generic cell rate algorithm (a token bucket that stores one number): KEYS[1] holds until when the past is paid for, in

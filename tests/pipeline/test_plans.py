@@ -46,7 +46,8 @@ def plans_of(work: Callable[[], Any]) -> list[list[dict[str, Any]]]:
         for query in queries:
             sql = query["sql"]
             if sql.lstrip().lower().startswith(("select", "with", "insert")):
-                cursor.execute("explain (format json) " + sql.replace("%", "%%"), ())
+                kind = "generic_plan, " if "$1" in sql else ""  # prepared: its values are not part of it
+                cursor.execute(f"explain ({kind}format json) " + sql.replace("%", "%%"), ())
                 plans.append(steps(cursor.fetchone()[0][0]["Plan"]))
     return plans
 

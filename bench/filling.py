@@ -6,11 +6,15 @@ the counts are left out, except where `fill_rollups` makes them.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 
 PIECE = 250_000
+# Pieces that are written side by side; each waits for a processor, none for another.
+AT_ONCE = min(4, os.cpu_count() or 1)
 
 _ITEMS = """
 create temporary table piece as
@@ -103,23 +107,29 @@ class Filler:
     def add(self, count: int, *, state: str = "decided", tenths_reviewed: int = 2) -> None:
         """Store `count` predictions, of which `tenths_reviewed` in ten have a task in `state`; the others are automatic
         outcomes with their number in the feed. PIECE rows at a time, each older than what comes in now."""
-        left = count
-        while left > 0:
-            size = min(left, PIECE)
-            left -= size
-            self._add_piece(size, state, tenths_reviewed)
+        pieces = []
+        for start in range(0, count, PIECE):
+            self._values["pieces"] += 1
+            values = {
+                **self._values,
+                "age": _age_of(self._values["pieces"]),
+                "count": min(PIECE, count - start),
+                "state": state,
+                "reviewed": tenths_reviewed,
+            }
+            pieces.append(values)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(self._add_piece, pieces))
         with self._connection.cursor() as cursor:
             for table in ("item", "prediction", "itemkey", "reviewtask", "outcomebatch"):
                 cursor.execute(f"vacuum (analyze) labeling_{table}")
 
-    def _add_piece(self, size: int, state: str, tenths_reviewed: int) -> None:
-        # Each piece has 200 ids a second of its own; the first is the oldest, all within the last six days.
-        self._values["pieces"] += 1
-        age = 500_000 - self._values["pieces"] * (PIECE // 200 + 10)
-        if age < PIECE // 200 + 10:
-            raise ValueError("more stored traffic than six days can hold at 200 a second")
-        values = {**self._values, "age": age, "count": size, "state": state, "reviewed": tenths_reviewed}
-        with self._connection.transaction(), self._connection.cursor() as cursor:
+    def _add_piece(self, values: dict[str, Any]) -> None:
+        """One piece over a connection of its own; several go on at once."""
+        with (
+            psycopg.connect(self._connection.info.dsn) as connection,
+            connection.cursor() as cursor,
+        ):
             cursor.execute("set local synchronous_commit = off")
             cursor.execute(_ITEMS, values)
             for statement in (_KEYS, _INPUTS, _PREDICTIONS, _TASKS):
@@ -140,3 +150,11 @@ class Filler:
         row = cursor.fetchone()
         assert row is not None
         return int(row[0])
+
+
+def _age_of(piece: int) -> int:
+    """How many seconds ago a piece begins. Each has 200 ids a second of its own; the first is the oldest, all within six days."""
+    age = 500_000 - piece * (PIECE // 200 + 10)
+    if age < PIECE // 200 + 10:
+        raise ValueError("more stored traffic than six days can hold at 200 a second")
+    return age

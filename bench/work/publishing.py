@@ -38,7 +38,7 @@ select max(task_id), count(*) from made
 _LEDGER = """
 insert into labeling_datasetentry (id, dataset_id, decision_id, item_id, version, op, removes, split, row_digest)
 select n, %(dataset)s, place, place, 1, 'a', false, 'train', sha256(n::text::bytea)
-from (select n, ((%(second)s + n / 200) << 20) | (n %% 200) as place from generate_series(%(low)s, %(high)s) n) numbered
+from (select n, ((%(second)s::bigint + n / 200) << 20) | (n %% 200) as place from generate_series(%(low)s, %(high)s) n) numbered
 """
 
 

@@ -14,7 +14,6 @@ from bench import results, table
 from bench.load import Step, run_load
 from bench.results import Report, Result
 
-
 pytestmark = pytest.mark.slow
 
 

@@ -57,6 +57,7 @@ def test_the_documented_defaults_are_the_defaults() -> None:
     assert rows["REVIEWAPP_THREADS"] == str(default.threads)
     assert rows["REVIEWAPP_LOG_LEVEL"] == default.log_level
     assert rows["REVIEWAPP_ROLE"] == default.role
+    assert rows["REVIEWAPP_RETAIN_INPUT_DAYS"] == str(default.retain_input_days)
     assert rows["REVIEWAPP_DEMO"] == str(int(default.demo))
     assert rows["REVIEWAPP_HOME"] == default.home.name
 

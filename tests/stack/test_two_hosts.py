@@ -195,6 +195,7 @@ def test_what_one_host_is_asked_to_publish_the_other_ones_worker_publishes(
             control.startProcess("beat", False)
     assert [version["number"] for version in second.get(versions)["results"]] == [1]
     assert second.get(f"{versions}1/")["digest"] == first.get(f"{versions}latest/")["digest"]
+    assert second.get(f"{versions}1/records/")["label"] == {"label": "a"}  # one record is one line
 
 
 def test_both_hosts_tell_one_feed_of_outcomes(hosts: tuple[Host, Host], slug: str) -> None:

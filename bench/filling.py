@@ -55,6 +55,46 @@ from (select id, (row_number() over (order by id) - 1) / 1000 as place from piec
 group by place having count(*) = 1000
 """
 
+# Counts as the transactions of 90 days would have left them, for the folder to add up: 3 model versions one after another,
+# each for a third of the time; every hour, 12 ranges of confidence, 2 segments and 4 labels. The last entry of an hour is the
+# automatic ones, of which one in 50 was checked.
+_DELTAS = """
+insert into labeling_trustdelta (project_id, payload)
+select %(project)s, json_agg(json_build_object(
+    'hour', to_char(moment, 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"'), 'day', to_char(moment, 'YYYY-MM-DD'),
+    'period', %(period)s::bigint, 'mv', (%(versions)s::bigint[])[1 + age / 30], 'bucket', 18 + 3 * range,
+    'segment', (array['north', 'south'])[1 + range %% 2], 'label', (array['ok', 'scratch', 'dent', 'stain'])[1 + range %% 4],
+    'total', size, case when range < 7 then 'review' else 'auto' end, size,
+    case when range < 7 then 'confirmed' else 'audit_due' end, case when range < 7 then size - size / 20 else size / 50 end,
+    case when range < 7 then 'corrected' else 'audit_done' end, case when range < 7 then size / 20 else size / 50 end))
+from (select date_trunc('day', now() at time zone 'UTC') - interval '90 days' + age * interval '1 day' + hour * interval '1 hour'
+             as moment, age, hour, range, %(each)s::bigint as size
+      from generate_series(0, 89) age, generate_series(0, 23) hour, generate_series(0, 11) range) counted
+group by age, hour / 12
+"""
+_CELLS = 90 * 24 * 12
+
+
+def fill_rollups(connection: psycopg.Connection[Any], slug: str, decisions: int) -> None:
+    """Leave counts of about `decisions` predictions of the last 90 days in a project; the folder adds them up."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select project.id, period.id from labeling_project project join labeling_policyperiod period"
+            " on period.project_id = project.id and period.ended_at is null where project.slug = %s",
+            [slug],
+        )
+        found = cursor.fetchone()
+        assert found is not None
+        project, period = found
+        cursor.execute(
+            "insert into labeling_modelversion (project_id, name, version)"
+            " select %s, 'inspector', version from unnest(array['1', '2', '3']) version"
+            " on conflict (project_id, name, version) do update set version = excluded.version returning id",
+            [project],
+        )
+        values = {"project": project, "period": period, "versions": [row[0] for row in cursor.fetchall()]}
+        cursor.execute(_DELTAS, {**values, "each": decisions // _CELLS})
+
 
 class Filler:
     """Adds stored traffic to one project, oldest first. Two fillers of one instance begin at different pieces, so that they

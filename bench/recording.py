@@ -1,42 +1,47 @@
-"""What the product says to the database for a decision, written down so that the floor can say the same."""
+"""What the product says to the database for a decision and a claim, written down so that the floor can say the same."""
 
 from __future__ import annotations
 
-import json
+import pickle
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from bench.place import Place
 from tests.stack.instance import PROJECT, clean_environment
 
-# Tables whose ids the database chooses: the floor puts the new id in place of the recorded one.
-CHOSEN_BY_DATABASE = ("labeling_decision", "labeling_outcome")
+Said = tuple[str, Any]
+"""A statement and its values; none where they are in its text already."""
 
 
-class Recorded(TypedDict):
-    """One decision: its statements in order, and the ids that the database chose in each table."""
+@dataclass(frozen=True)
+class Recorded:
+    """The statements of each decision in order, and those of taking one more task."""
 
-    statements: list[str]
-    ids: dict[str, int]
+    decisions: list[list[Said]]
+    claim: list[Said]
 
 
-def record_decisions(place: Place, slug: str, path: Path, *, count: int) -> int:
-    """Claim `count` tasks and write down the statements that decide them, each rolled back; returns who claimed them."""
+def record_decisions(place: Place, slug: str, path: Path, *, count: int) -> None:
+    """Claim `count` tasks and write down the statements that decide them, each rolled back."""
     environment = clean_environment(
         REVIEWAPP_HOME=str(place.instance.home.path),
         REVIEWAPP_PORT=str(place.port),
         DJANGO_SETTINGS_MODULE="reviewapp.settings",
     )
     command = [sys.executable, "-m", "bench.recording", slug, str(path), str(count)]
-    done = subprocess.run(
-        command, cwd=PROJECT, env=environment, check=True, stdout=subprocess.PIPE, text=True
-    )
-    return int(done.stdout)
+    subprocess.run(command, cwd=PROJECT, env=environment, check=True)
 
 
-def _record(slug: str, path: Path, count: int) -> int:
+def read_recorded(path: Path) -> Recorded:
+    """What `record_decisions` wrote; a file of our own."""
+    recorded: Recorded = pickle.loads(path.read_bytes())
+    return recorded
+
+
+def _record(slug: str, path: Path, count: int) -> None:
     import django
 
     django.setup()
@@ -45,22 +50,25 @@ def _record(slug: str, path: Path, count: int) -> int:
 
     from labeling.history.actor import Actor
     from labeling.pipeline.deciding import decide
-    from labeling.projects.models import Project
-    from labeling.review.claiming import claim_tasks
+    from labeling.review.claiming import claim_tasks, open_queue
 
     user = get_user_model().objects.filter(is_superuser=True).earliest("pk")
     by = Actor(user_id=user.pk, username=user.get_username(), is_admin=True)
-    project = Project.objects.get(slug=slug)
-    recorded: list[Recorded] = []
-    said: list[str] = []
+    said: list[Said] = []
 
     def listen(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if not sql.startswith(("SAVEPOINT", "RELEASE")):
-            said.append(context["cursor"].cursor.mogrify(sql, params))
+        cursor = context["cursor"].cursor
+        if hasattr(cursor, "mogrify"):  # Django's own, whose values are in the text
+            if not sql.startswith(("SAVEPOINT", "RELEASE")):
+                said.append((cursor.mogrify(sql, params), None))
+        else:
+            said.append((sql, params))
         return execute(sql, params, many, context)
 
-    while len(recorded) < count:
-        tasks = claim_tasks(project=project, by=by, count=50)
+    with connection.execute_wrapper(listen):
+        tasks = claim_tasks(within=open_queue(by, slug), by=by, count=1)
+    claim, decisions = list(said), list[list[Said]]()
+    while len(decisions) < count:
         if not tasks:
             raise SystemExit("nothing waits any more")
         for task in tasks:
@@ -72,21 +80,14 @@ def _record(slug: str, path: Path, count: int) -> int:
             )
             with transaction.atomic(), connection.execute_wrapper(listen):
                 decide(task_id=task.task, token=task.token, by=by, **answer)
-                statements = list(said)
-                ids = {table: _last_id(table) for table in CHOSEN_BY_DATABASE}
                 transaction.set_rollback(True)
-            recorded.append({"statements": statements, "ids": ids})
-    path.write_text(json.dumps(recorded), encoding="utf-8")
-    return int(user.pk)
+            decisions.append(list(said))
+        tasks = claim_tasks(within=open_queue(by, slug), by=by, count=50)
+    # As this module is known to whoever reads it, not as the program that runs.
+    from bench.recording import Recorded as Known
 
-
-def _last_id(table: str) -> int:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute(f"select max(id) from {table}")
-        return int(cursor.fetchone()[0])
+    path.write_bytes(pickle.dumps(Known(decisions, claim)))
 
 
 if __name__ == "__main__":
-    print(_record(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))
+    _record(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

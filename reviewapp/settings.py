@@ -61,7 +61,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "labeling.api.lane.PredictionsByKey",  # those below are for browsers
+    "labeling.api.lane.ByKey",  # those below are for browsers
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "labeling.web.compression.PageCompression",
     "csp.middleware.CSPMiddleware",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,26 +13,13 @@ import psycopg
 from bench.filling import Filler
 from bench.load import Samples, Step, run_load
 from bench.place import Place, settle
-from bench.recording import Recorded, record_decisions
+from bench.recording import Said, read_recorded, record_decisions
 from bench.results import Result
 from bench.wire import Wire, request
 
 REVIEWERS = 50
+CLOSED_LOOP = 8
 OFFERED = 500
-_CLAIM = """
-with picked as materialized (
-    select task.id from labeling_queuemark mark
-    cross join lateral (
-        select id, position from labeling_reviewtask
-        where queue_id = mark.queue_id and priority = mark.priority and state = 'waiting' and position >= mark.low
-        order by position limit 1 for update skip locked) task
-    where mark.queue_id = %(queue)s order by mark.priority desc, task.position limit 1
-)
-update labeling_reviewtask task
-set state = 'claimed', claimed_by_id = %(user)s, claim_token = gen_random_uuid(), claimed_at = now(),
-    lease_expires_at = now() + interval '10 minutes'
-from picked where task.id = picked.id returning task.id, task.item_id, task.prediction_id
-"""
 
 
 def make_reviewers(place: Place, slug: str) -> list[str]:
@@ -82,44 +70,28 @@ def decide_and_take(port: int, slug: str, keys: list[str], first: list[Any]) -> 
     return step
 
 
-def replay_statements(url: str, path: Path, values: dict[str, int], turns: list[Any]) -> Step:
-    """The recorded statements of one decision in one transaction, then a claim and the rows it shows."""
+def replay_statements(url: str, path: Path, turns: list[Any]) -> Step:
+    """The recorded statements of one decision in one transaction, then those of claiming the next task."""
     mine = len(turns)
     turns.append(None)
-    recorded: list[Recorded] = json.loads(path.read_text(encoding="utf-8"))[mine::8]
+    recorded = read_recorded(path)
+    decisions = recorded.decisions[mine::CLOSED_LOOP]
     connection = psycopg.connect(url, autocommit=True)
 
+    def say(cursor: psycopg.Cursor[Any], said: Sequence[Said]) -> list[tuple[Any, ...]]:
+        for statement, values in said:
+            cursor.execute(statement, values, prepare=values is not None)
+        return cursor.fetchall()
+
     def step(_number: int) -> bool | None:
-        if not recorded:
+        if not decisions:
             return None
         with connection.transaction(), connection.cursor() as cursor:
-            _say_again(cursor, recorded.pop())
+            say(cursor, decisions.pop())
         with connection.cursor() as cursor:
-            cursor.execute(_CLAIM, values)
-            task = cursor.fetchone()
-            if task is None:
-                return False
-            cursor.execute("select * from labeling_reviewtask where id = %s", [task[0]])
-            cursor.execute("select * from labeling_item where id = %s", [task[1]])
-            cursor.execute("select * from labeling_prediction where id = %s", [task[2]])
-            return cursor.fetchone() is not None
+            return len(say(cursor, recorded.claim)) == 1
 
     return step
-
-
-def _say_again(cursor: psycopg.Cursor[Any], recorded: Recorded) -> None:
-    """The statements as they were, but with the ids that the database chooses now."""
-    chosen: dict[str, str] = {}
-    for statement in recorded["statements"]:
-        said = statement
-        for old, new in chosen.items():
-            said = said.replace(old, new)
-        cursor.execute(said)
-        for table, old_id in recorded["ids"].items():
-            if said.startswith(f'INSERT INTO "{table}"'):
-                row = cursor.fetchone()
-                assert row is not None
-                chosen[str(old_id)] = str(row[0])
 
 
 def measure_decisions(
@@ -127,21 +99,27 @@ def measure_decisions(
 ) -> list[Result]:
     """`claim_decide` and `claim_behind`."""
     rounds, seconds, offered_s, behind = (1, 2.0, 3.0, 3_000) if quick else (4, 10.0, 30.0, 200_000)
+    if quick:  # more than the small table has waiting
+        filler.add(40_000, state="waiting", tenths_reviewed=10)
     keys = make_reviewers(place, slug)
     maxima: list[Samples] = []
     floors: list[Samples] = []
     server = database = 0.0
     for turn in range(rounds):
         path = folder / f"recorded-{turn}"
-        user = record_decisions(place, slug, path, count=400 if quick else 6_000)
-        values = {"queue": filler.queue_id, "user": user}
+        record_decisions(place, slug, path, count=600 if quick else 20_000)
         floors.append(
             run_load(
-                replay_statements, [place.database_url, path, values, []], connections=8, seconds=seconds
+                replay_statements,
+                [place.database_url, path, []],
+                connections=CLOSED_LOOP,
+                seconds=seconds,
             )
         )
         before = place.spent()
-        maxima.append(run_load(decide_and_take, [place.port, slug, keys, []], connections=8, seconds=seconds))
+        maxima.append(
+            run_load(decide_and_take, [place.port, slug, keys, []], connections=CLOSED_LOOP, seconds=seconds)
+        )
         used = place.spent() - before
         server, database = server + used.server, database + used.database
     settle()
@@ -163,7 +141,7 @@ def measure_decisions(
         },
         rows_before=rows_before,
         errors=offered.errors + sum(s.errors for s in (*maxima, *floors)),
-        note=f"value: maximum with 8 connections; milliseconds: {OFFERED}/s offered over {REVIEWERS} connections",
+        note=f"value: maximum with {CLOSED_LOOP} connections; milliseconds: {OFFERED}/s offered over {REVIEWERS} connections",
     ).timed(offered)
     return [found, _behind(place, slug, filler, keys, rows_before, behind, offered_s)]
 
@@ -173,6 +151,9 @@ def _behind(
 ) -> Result:
     """The same while a snapshot is open that still sees many tasks at the head waiting, which are decided since."""
     with place.connect() as snapshot, place.connect() as other:
+        snapshot.execute(
+            "set idle_in_transaction_session_timeout = 0"
+        )  # longer than the product's own may last
         snapshot.execute("begin isolation level repeatable read")
         snapshot.execute("select count(*) from labeling_queuemark")
         other.execute(

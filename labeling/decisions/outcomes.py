@@ -5,12 +5,12 @@ their numbers: dense whatever the order of commits, and never waiting for a tran
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from django.db import connection, transaction
+from msgspec import UNSET, UnsetType
 
 from labeling.bulk import array
 from labeling.decisions.diffing import core_output
@@ -19,25 +19,18 @@ from labeling.decisions.models import FeedHead, OutcomeBatch
 MOST_BATCHES = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class FeedEntry:
-    """One outcome of the feed, ready to be sent."""
+class FeedEntry(msgspec.Struct, frozen=True, gc=False):
+    """One outcome of the feed, as it is sent."""
 
     cursor: int
-    id: str
+    id: str | None
     output: dict[str, Any] | None
     origin: str
-    verdict: str | None
+    verdict: str | UnsetType
     decided_at: datetime
-    model: str
-    model_version: str
+    model: str | None
+    model_version: str | None
     revision: int
-
-    def as_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
-        if self.verdict is None:
-            del body["verdict"]
-        return body
 
 
 def add_outcomes(project_id: int, *, ids: Sequence[int], of_predictions: bool) -> None:
@@ -94,25 +87,27 @@ def number_all_outcomes() -> int:
     return sum(number_outcomes(project, wait=False) for project in projects)
 
 
-# Entries of the batches after the cursor. `of_predictions` entries are final at once, revision 1 of their item; the others
-# are rows of their own. Items and predictions may be gone by retention, then the entry says so with a null output.
-_READ = """
+# Entries of the batches after the cursor. Numbers are dense: the batches of a page begin with the one that holds the first
+# number wanted, and end with the last number that fits. `of_predictions` entries are final at once, revision 1 of their item;
+# the others are rows of their own. Items and predictions may be gone by retention, then the entry says so with a null output.
+READ = """
 with batch as (
-    select id, first_number, entries, of_predictions from labeling_outcomebatch
-    where project_id = %(project)s and first_number + size > %(after)s + 1 and first_number > %(after)s - 100000
-    order by first_number limit %(limit)s
-), entry as (
+    select first_number, entries, of_predictions from labeling_outcomebatch
+    where project_id = %(project)s and first_number <= %(after)s + %(limit)s and first_number >= coalesce((
+        select max(first_number) from labeling_outcomebatch
+        where project_id = %(project)s and first_number <= %(after)s + 1), 0)
+), entry as materialized (
     select batch.first_number + e.place - 1 as number, batch.of_predictions, e.id
     from batch cross join lateral unnest(batch.entries) with ordinality as e(id, place)
     where batch.first_number + e.place - 1 > %(after)s
     order by 1 limit %(limit)s
 )
 select entry.number, item.key,
-       case when entry.of_predictions then coalesce(p.final_output, p.output) else o.output end,
+       (case when entry.of_predictions then coalesce(p.final_output, p.output) else o.output end)::text,
        case when not entry.of_predictions then o.origin when p.route = 'auto' then 'auto' else 'fallback' end,
        o.verdict, coalesce(o.decided_at, p.received_at), version.name, version.version, coalesce(o.revision, 1)
 from entry
-left join labeling_outcome o on not entry.of_predictions and o.id = entry.id
+left join labeling_outcome o on o.id = case when not entry.of_predictions then entry.id end
 left join labeling_prediction p on p.id = case when entry.of_predictions then entry.id else o.prediction_id end
 left join labeling_item item on item.id = coalesce(o.item_id, p.item_id)
 left join labeling_modelversion version on version.id = p.model_version_id
@@ -127,12 +122,14 @@ def read_outcomes(project_id: int, task_type: str, *, after: int, limit: int) ->
         # Another reader may be numbering them: wait, or this one would be told that nothing is new.
         number_outcomes(project_id)
     with connection.cursor() as cursor:
-        cursor.execute(_READ, {"project": project_id, "after": after, "limit": limit})
+        cursor.execute(READ, {"project": project_id, "after": after, "limit": limit})
         rows = cursor.fetchall()
-    return [FeedEntry(row[0], row[1], _label(task_type, row[2]), *row[3:]) for row in rows]
+    return [
+        FeedEntry(number, key, _label(task_type, output), origin, verdict or UNSET, *rest)
+        for number, key, output, origin, verdict, *rest in rows
+    ]
 
 
-def _label(task_type: str, output: Any) -> dict[str, Any] | None:
-    """A label without what only a prediction carries. Raw cursors give `json` columns as text or decoded."""
-    decoded = msgspec.json.decode(output) if isinstance(output, str) else output
-    return None if decoded is None else core_output(task_type, decoded)
+def _label(task_type: str, output: str | None) -> dict[str, Any] | None:
+    """A label without what only a prediction carries."""
+    return None if output is None else core_output(task_type, msgspec.json.decode(output))

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from labeling.canonical import canonical_hash
@@ -96,7 +97,7 @@ def find_settling(standing: Sequence[Decision], task_id: int) -> Decision | None
     return settling[-1] if settling else None
 
 
-def record_decision(
+def make_decision(
     *,
     task: ReviewTask,
     answer: Answer,
@@ -105,9 +106,10 @@ def record_decision(
     task_type: str,
     supersedes_id: int | None,
     by: Actor,
+    now: datetime,
 ) -> Decision:
-    """Append the decision. `agreed` compares with the model's output, also where the reviewer did not see it."""
-    return Decision.objects.create(
+    """The decision, not written yet. `agreed` compares with the model's output, also where the reviewer did not see it."""
+    return Decision(
         project_id=task.project_id,
         task=task,
         item_id=task.item_id,
@@ -124,6 +126,7 @@ def record_decision(
         guidelines_number=task.project.guidelines_number,
         decided_by_id=by.user_id,
         claimed_at=task.claimed_at,
+        decided_at=now,
     )
 
 
@@ -142,18 +145,26 @@ def find_repeated(*, task_id: int, token: str, answer: Answer, by: Actor) -> Dec
     return decision
 
 
-def accept_label(*, decision: Decision, current: AcceptedLabel, task_type: str) -> int | None:
-    """Make the decision's label the one that counts, and append an outcome when what is served changes.
-
-    `current` is the item's row, locked. A blind check that agrees, or cannot tell, leaves the served outcome alone.
-    Returns the revision of the new outcome, or none.
-    """
+def apply_decision(*, decision: Decision, current: AcceptedLabel, task_type: str) -> bool | None:
+    """Make `current` what it is once the decision counts; nothing is written. Whether what is served changes, or none where
+    the label is left alone: a blind check that cannot tell."""
     if _leaves_label_alone(decision):
         return None
     changes = current.revision == 0 or not _same_label(task_type, current.output, decision.output)
     current.decision = decision
     if changes:
         current.output, current.origin, current.revision = decision.output, Origin.HUMAN, current.revision + 1
+    return changes
+
+
+def accept_label(*, decision: Decision, current: AcceptedLabel, task_type: str) -> int | None:
+    """Make the decision's label the one that counts, and append an outcome when what is served changes.
+
+    `current` is the item's row, locked. Returns the revision of the new outcome, or none.
+    """
+    changes = apply_decision(decision=decision, current=current, task_type=task_type)
+    if changes is None:
+        return None
     current.save()
     return _append_outcome(decision, current.revision) if changes else None
 

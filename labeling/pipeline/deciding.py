@@ -18,28 +18,28 @@ from labeling.decisions.services import (
     find_repeated,
     find_settling,
     list_standing,
-    lock_accepted_label,
-    record_decision,
+    make_decision,
     withdraw,
 )
 from labeling.errors import ConflictError, LabelingError, NotAllowedError, NotFoundError, invalid, say
 from labeling.history.actor import Actor
 from labeling.ingestion.models import Item, Prediction
 from labeling.pipeline import second_looks
+from labeling.pipeline.holding import hold
+from labeling.pipeline.recording import write_decision
 from labeling.pipeline.settling import (
     UNCOUNTED,
     accept_check,
     cell_counts,
     count,
     day_counts,
-    first_prediction,
+    entries_of,
     negative,
     restore,
     settle,
     unsettle,
 )
 from labeling.projects.access import Permission, require
-from labeling.projects.queries import get_output_schema
 from labeling.review import services as review
 from labeling.review.models import Purpose, ReviewQueue, ReviewTask, TaskState
 from labeling.review.showing import shown_prediction
@@ -71,58 +71,54 @@ def decide(
     """
     answer = Answer(verdict, output, seconds, note)
     _require_token(token, task_id, by)
-    repeated = find_repeated(task_id=task_id, token=token, answer=answer, by=by)
-    if repeated is None:
-        try:
-            return DecisionAnswer(True, _body(_decide(task_id, token, answer, by)))
-        except (ConflictError, NotAllowedError) as lost:
-            # The same request may have been under way twice: whoever came second finds the first one's decision.
-            repeated = find_repeated(task_id=task_id, token=token, answer=answer, by=by)
-            if repeated is None:
-                raise _with_decision(lost, task_id) from lost
-    require(by, repeated.project_id, Permission.REVIEW)
-    return DecisionAnswer(False, _body(repeated))
+    try:
+        decision, item = _decide(task_id, token, answer, by)
+    except (ConflictError, NotAllowedError) as lost:
+        # The same request may have come before, or be under way twice: whoever comes second finds the first one's decision.
+        repeated = find_repeated(task_id=task_id, token=token, answer=answer, by=by)
+        if repeated is None:
+            raise _with_decision(lost, task_id) from lost
+        require(by, repeated.project_id, Permission.REVIEW)
+        return DecisionAnswer(False, _body(repeated, _key_of(repeated)))
+    return DecisionAnswer(True, _body(decision, item))
 
 
 @transaction.atomic
-def _decide(task_id: int, token: str, answer: Answer, by: Actor) -> Decision:
-    """1. hold the claim  2. check  3. hold the item  4. decision  5. task  6. label and outcome  7. dataset  8. counts."""
-    task = review.lock_claimed_task(task_id=task_id, token=token, by=by)
-    prediction = shown_prediction(task, Prediction.objects.get(pk=task.prediction_id))
-    item_input = Item.objects.values_list("input", flat=True).get(pk=task.item_id)
-    schema = get_output_schema(task.project)
+def _decide(task_id: int, token: str, answer: Answer, by: Actor) -> tuple[Decision, str | None]:
+    """1. hold task and item  2. check  3. what follows  4. counts  5. write all of it. The decision and the item's id."""
+    held = hold(task_id=task_id, token=token, by=by)
+    task, prediction, schema = held.task, held.prediction, held.schema
     label = check_answer(
-        task=task, answer=answer, prediction=prediction, schema=schema, item_input=item_input
+        task=task, answer=answer, prediction=prediction, schema=schema, item_input=held.item_input
     )
-    # Whatever else is decided about this item waits here, so that each sees what the others have said.
-    current = lock_accepted_label(
-        project_id=task.project_id,
-        item_id=task.item_id,
-        first=first_prediction(task, prediction),
-        task_type=schema.task_type,
-    )
-    standing = list_standing(task.item_id)
-    corrected = find_settling(standing, task.pk)
-    decision = record_decision(
+    corrected = find_settling(held.standing, task.pk)
+    decision = make_decision(
         task=task,
         answer=answer,
         label=label,
         prediction=prediction,
         task_type=schema.task_type,
-        supersedes_id=_superseded(task, corrected, current.decision_id),
+        supersedes_id=_superseded(task, corrected, held.current.decision_id),
         by=by,
+        now=held.now,
     )
-    before = cell_counts(prediction, standing)
-    queue_id, second = task.queue_id, None
-    if answer.verdict == Verdict.ESCALATED and task.purpose != Purpose.SENTINEL:
+    before, queue_id = cell_counts(prediction, held.standing), task.queue_id
+    goes_to_leads = answer.verdict == Verdict.ESCALATED and task.purpose != Purpose.SENTINEL
+    if goes_to_leads:
         leads = ReviewQueue.objects.get(project_id=task.project_id, slug=LEADS_QUEUE)
         review.put_back(task, queue=leads)
-    else:
-        review.finish_task(task)
-        second = settle(task, decision, prediction, current, corrected)
-    change = difference(cell_counts(prediction, [*standing, decision]), before)
-    count(task, prediction, change, day_counts(task, decision, corrected), second, queue_id)
-    return decision
+    follows = settle(task, decision, prediction, corrected)
+    after = cell_counts(prediction, [*held.standing, decision], finished=None if goes_to_leads else task.pk)
+    day = day_counts(task, decision, corrected)
+    write_decision(
+        decision=decision,
+        task=task,
+        current=held.current,
+        finishes=not goes_to_leads,
+        accepts=follows.accepts,
+        entries=entries_of(task, prediction, difference(after, before), day, follows.second, queue_id),
+    )
+    return decision, held.item_key
 
 
 def _superseded(task: ReviewTask, corrected: Decision | None, counting: int | None) -> int | None:
@@ -241,8 +237,11 @@ def _require_last_of_task(decision: Decision, task: ReviewTask) -> None:
         raise ConflictError("superseded", say("A later decision about this item counts now."))
 
 
-def _body(decision: Decision) -> dict[str, Any]:
-    item = Item.objects.filter(pk=decision.item_id).values_list("key", flat=True).first()
+def _key_of(decision: Decision) -> str | None:
+    return Item.objects.filter(pk=decision.item_id).values_list("key", flat=True).first()
+
+
+def _body(decision: Decision, item: str | None) -> dict[str, Any]:
     return {
         "decision": decision.pk,
         "task": decision.task_id,

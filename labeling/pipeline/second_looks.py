@@ -9,7 +9,6 @@ two differ, a third person settles.
 import random
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 from itertools import count
 from typing import Any, TypeAlias
 
@@ -32,8 +31,8 @@ from labeling.review.models import (
 )
 from labeling.review.services import finish_task, put_back
 from labeling.review.tasks import DEFAULT_QUEUE
-from labeling.routing.models import PolicyVersion
 from labeling.routing.policy import is_drawn
+from labeling.routing.queries import policy_body
 from labeling.trust.buckets import bucket_of
 from labeling.trust.holding import state_of
 from labeling.trust.ladder import candidate_cut
@@ -53,7 +52,7 @@ def disagrees(task: ReviewTask, decision: Decision) -> bool:
 
 
 def ask_second(task: ReviewTask, decision: Decision, prediction: Prediction, task_type: str) -> None:
-    """Open the adjudication of a blind check that differs: the model's output and the reviewer's, in random order."""
+    """Open the adjudication of an answer that differs from the model's: both outputs, in random order."""
     answers = [
         {"output": core_output(task_type, prediction.output), "origin": "model"},
         {"output": decision.output, "origin": "reviewer"},
@@ -61,27 +60,25 @@ def ask_second(task: ReviewTask, decision: Decision, prediction: Prediction, tas
     _open_adjudication(task, answers, barred=[decision.decided_by_id])
 
 
-def ask_second_of_candidate(
-    task: ReviewTask, decision: Decision, prediction: Prediction, task_type: str
-) -> None:
-    """Have a correction settled that decides about the next level of autonomy; the reviewer's label counts meanwhile.
+def is_candidate(task: ReviewTask, decision: Decision, prediction: Prediction) -> bool:
+    """Whether this correction decides about the next level of autonomy, so that a second person is to settle it; the
+    reviewer's label counts meanwhile.
 
     One false correction in a hundred answers would be as many errors as a good model makes.
     """
     if task.purpose not in (Purpose.REVIEW, Purpose.SENTINEL) or decision.verdict != Verdict.CORRECTED:
-        return
+        return False
     policy = policy_body(task.project_id, task.project.policy_number)
     if policy["autonomy"] == "off" or prediction.route != Route.REVIEW:
-        return
+        return False
     group = prediction.label if prediction.label in policy["alpha_by_label"] else ""
     scope = AutonomyScope.objects.filter(
         project_id=task.project_id, model_version_id=task.model_version_id, label_group=group
     ).first()
     if scope is None:
-        return
+        return False
     settings = AutonomyPolicy(alpha=policy["alpha"], operator_cap=policy["operator_cap"])
-    if bucket_of(prediction.confidence) >= candidate_cut(state_of(scope), settings):
-        ask_second(task, decision, prediction, task_type)
+    return bucket_of(prediction.confidence) >= candidate_cut(state_of(scope), settings)
 
 
 def draw_second_review(task: ReviewTask, decision: Decision) -> None:
@@ -182,14 +179,15 @@ def cancel_second_review(task: ReviewTask) -> None:
         finish_task(second, TaskState.CANCELLED)
 
 
-def is_open(prediction: Prediction) -> bool:
-    """Whether a second person is asked about this prediction."""
-    return ReviewTask.objects.filter(
+def is_open(prediction: Prediction, *, finished: int | None = None) -> bool:
+    """Whether a second person is asked about this prediction; the task `finished` is about to be done."""
+    asked = ReviewTask.objects.filter(
         item_id=prediction.item_id,
         prediction_id=prediction.pk,
         purpose=Purpose.ADJUDICATION,
         state__in=OPEN,
-    ).exists()
+    )
+    return (asked.exclude(pk=finished) if finished else asked).exists()
 
 
 def find_overdue(now: datetime | None = None) -> Sequence[ReviewTask]:
@@ -200,13 +198,6 @@ def find_overdue(now: datetime | None = None) -> Sequence[ReviewTask]:
         .select_related("project")
         .order_by("pk")[:500]
     )
-
-
-@lru_cache(maxsize=1_000)
-def policy_body(project_id: int, policy_number: int) -> dict[str, Any]:
-    """Policy versions never change, so what one says may be remembered. Do not change it."""
-    body: dict[str, Any] = PolicyVersion.objects.get(project_id=project_id, number=policy_number).body
-    return body
 
 
 def _about(first: Decision, *, double_reviewed: int, agreed: int) -> Second:

@@ -1,6 +1,7 @@
 """What follows from an answer, by why its task existed: label, dataset, second looks, and counts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,40 +24,41 @@ _MAY_BE_SETTLED = frozenset({Purpose.AUDIT, Purpose.REVIEW, Purpose.SECOND_REVIE
 UNCOUNTED = frozenset({Purpose.SENTINEL, Purpose.SECOND_REVIEW})
 
 
-def settle(
-    task: ReviewTask,
-    decision: Decision,
-    prediction: Prediction,
-    current: AcceptedLabel,
-    corrected: Decision | None,
-) -> Second | None:
-    """Let an answer count, or have somebody else look first. Returns what a second review says about the first one.
+@dataclass(frozen=True, slots=True)
+class Follows:
+    """What an answer leads to: whether its label counts, and what a second review says about the first one."""
 
-    `current` is the item's row, locked; `corrected` the earlier answer to the same task, if this one replaces it.
+    accepts: bool
+    second: Second | None = None
+
+
+def settle(
+    task: ReviewTask, decision: Decision, prediction: Prediction, corrected: Decision | None
+) -> Follows:
+    """Whether an answer counts, or somebody else looks first, who is asked here. The decision itself is not written yet.
+
+    `corrected` is the earlier answer to the same task, if this one replaces it.
     """
     task_type = task.project.task_type
     if decision.verdict == Verdict.ESCALATED:
-        return None
+        return Follows(accepts=False)
     if corrected is not None and task.purpose in _MAY_BE_SETTLED:
         second_looks.cancel_adjudication(task)
     if task.purpose == Purpose.SECOND_REVIEW:
-        return second_looks.compare_with_first(task, decision, corrected)
+        return Follows(accepts=False, second=second_looks.compare_with_first(task, decision, corrected))
     if second_looks.disagrees(task, decision):
         second_looks.ask_second(task, decision, prediction, task_type)
-    elif decision.verdict == Verdict.REJECTED and _is_served(task, prediction):
-        pass  # nobody can tell: what is served stays
-    elif task.purpose == Purpose.SENTINEL:
-        # Done like real work, so that it takes as long, and taken back: what is answered here is no label.
+        return Follows(accepts=False)
+    if decision.verdict == Verdict.REJECTED and _is_served(task, prediction):
+        return Follows(accepts=False)  # nobody can tell: what is served stays
+    if second_looks.is_candidate(task, decision, prediction):
+        # For a test item this is done like real work, so that it takes as long, and taken back.
         with transaction.atomic():
-            _accept(decision, current, task_type)
-            second_looks.ask_second_of_candidate(task, decision, prediction, task_type)
-            transaction.set_rollback(True)
-    else:
-        _accept(decision, current, task_type)
-        second_looks.ask_second_of_candidate(task, decision, prediction, task_type)
-        if corrected is None:
-            second_looks.draw_second_review(task, decision)
-    return None
+            second_looks.ask_second(task, decision, prediction, task_type)
+            transaction.set_rollback(task.purpose == Purpose.SENTINEL)
+    if corrected is None:
+        second_looks.draw_second_review(task, decision)
+    return Follows(accepts=True)
 
 
 def unsettle(
@@ -101,12 +103,14 @@ def accept_check(task: ReviewTask, prediction: Prediction, standing: Sequence[De
     _accept(checks[-1], current, task.project.task_type)
 
 
-def cell_counts(prediction: Prediction, standing: Sequence[Decision]) -> dict[str, int]:
-    """What the standing decisions about an item say of one prediction."""
+def cell_counts(
+    prediction: Prediction, standing: Sequence[Decision], *, finished: int | None = None
+) -> dict[str, int]:
+    """What the standing decisions about an item say of one prediction; the task `finished` is about to be done."""
     answers = [
         Answer(one.purpose, one.verdict, one.agreed) for one in standing if one.prediction_id == prediction.pk
     ]
-    waiting = prediction.audited and bool(answers) and second_looks.is_open(prediction)
+    waiting = prediction.audited and bool(answers) and second_looks.is_open(prediction, finished=finished)
     return label_counts(prediction.route, answers, audited=prediction.audited, waiting=waiting)
 
 
@@ -133,7 +137,19 @@ def count(
     second: Mapping[str, Any] | None = None,
     queue_id: int | None = None,
 ) -> None:
-    """Leave what changes in the prediction's cell, in its reviewer's day, and in the day of whoever is compared with them."""
+    """Leave what changes for the folder."""
+    append_delta(task.project_id, entries_of(task, prediction, change, day, second, queue_id))
+
+
+def entries_of(
+    task: ReviewTask,
+    prediction: Prediction,
+    change: Mapping[str, int],
+    day: Mapping[str, Any] | None,
+    second: Mapping[str, Any] | None,
+    queue_id: int | None,
+) -> list[dict[str, Any]]:
+    """What changes in the prediction's cell, in its reviewer's day, and in the day of whoever is compared with them."""
     zone = ZoneInfo(task.project.time_zone)
     entries: list[dict[str, Any]] = [cell_entry(place_in_counts(task, prediction), change)]
     for whose in (day, second):
@@ -141,7 +157,7 @@ def count(
             counts = {name: value for name, value in whose.items() if name != "decided_at"}
             when = day_of(whose["decided_at"], zone).isoformat()
             entries.append({"queue": queue_id, "day": when, **counts})
-    append_delta(task.project_id, entries)
+    return entries
 
 
 def first_prediction(task: ReviewTask, prediction: Prediction) -> Prediction | None:

@@ -43,18 +43,24 @@ def get_project(actor: Actor, slug: str, permission: Permission) -> Project:
     """The project with this slug; NotFoundError for strangers, NotAllowedError for members who may not."""
     project = Project.objects.filter(slug=slug).first() if "\x00" not in slug else None
     if project is None:
-        raise _no_such_project()
+        raise no_such_project()
     require(actor, project.pk, permission)
     return project
 
 
 def require(actor: Actor, project_id: int, permission: Permission) -> None:
     """Refuse unless the actor may do this in this project."""
+    require_as(actor, project_id, permission, None if actor.is_admin else find_role(actor, project_id))
+
+
+def require_as(actor: Actor, project_id: int, permission: Permission, role: str | None) -> None:
+    """The same where the actor's role in the project was read already."""
     if actor.project_id is not None and actor.project_id != project_id:
-        raise _no_such_project()
-    role = Role.OWNER if actor.is_admin else find_role(actor, project_id)
+        raise no_such_project()
+    if actor.is_admin:
+        role = Role.OWNER
     if role is None:
-        raise _no_such_project()
+        raise no_such_project()
     if actor.scopes is not None and not actor.scopes & permission.value.scopes:
         needed = " or ".join(sorted(permission.value.scopes))
         raise NotAllowedError("scope_missing", say("This key needs the scope {needed}.", needed=needed))
@@ -130,6 +136,26 @@ def accounts_in_reach(actor: Actor, users: Sequence[Any]) -> set[int]:
     return inside - set(memberships.exclude(project__in=owned).values_list("user_id", flat=True))
 
 
+# In statements that begin what an actor asked for: whether the key that was remembered still stands for them. Such a statement
+# gets the values of `key_values`, and whoever sends it says `require_key`.
+KEY_STANDS = """
+(%(key)s::bigint is null or exists (
+    select from labeling_apikey key join auth_user member on member.id = key.member_id
+    where key.id = %(key)s and key.revoked_at is null and member.is_active and member.is_superuser = %(is_admin)s))
+"""
+
+
+def key_values(actor: Actor) -> dict[str, Any]:
+    """What KEY_STANDS compares."""
+    return {"key": actor.key_id, "is_admin": actor.is_admin}
+
+
+def require_key(stands: bool) -> None:
+    """Refuse for an actor whose key does not stand for them any more."""
+    if not stands:
+        raise NotAllowedError("key_changed", say("This key was changed while it was in use."))
+
+
 def find_role(actor: Actor, project_id: int) -> Role | None:
     """The actor's role in the project, or none."""
     role = (
@@ -140,5 +166,6 @@ def find_role(actor: Actor, project_id: int) -> Role | None:
     return Role(role) if role else None
 
 
-def _no_such_project() -> NotFoundError:
+def no_such_project() -> NotFoundError:
+    """What a stranger hears, whether there is such a project or not."""
     return NotFoundError("not_found", say("There is no such project."))

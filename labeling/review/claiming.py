@@ -1,22 +1,40 @@
 """What a reviewer gets with a claim: the item, and of the prediction only what this kind of task may show."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from labeling.bulk import prepared_cursor
 from labeling.errors import NotFoundError, invalid, say
 from labeling.history.actor import Actor
-from labeling.ingestion.models import Item, ModelVersion, Prediction
-from labeling.projects.access import Permission, require
+from labeling.joined import Columns, read_parts
+from labeling.projects.access import (
+    KEY_STANDS,
+    Permission,
+    key_values,
+    no_such_project,
+    require_as,
+    require_key,
+)
 from labeling.projects.models import Project
 from labeling.review import services
+from labeling.review.claims import Claim
 from labeling.review.filters import EVERYTHING, TaskFilter
 from labeling.review.models import Adjudication, ReviewQueue, TaskKind
-from labeling.review.showing import shown_prediction
 from labeling.review.tasks import DEFAULT_QUEUE
-from labeling.routing.queries import get_policy
+from labeling.routing.queries import policy_body
 
 MOST_AT_ONCE = 50
+_PROJECT = Columns(Project, "project", ("id", "slug", "policy_number", "guidelines_number"))
+_QUEUE = Columns(ReviewQueue, "queue")
+OPEN = f"""
+select {_PROJECT.sql}, {_QUEUE.sql}, membership.role, {KEY_STANDS}
+from labeling_project project
+left join labeling_reviewqueue queue on queue.project_id = project.id and queue.slug = %(queue)s
+left join labeling_membership membership on membership.project_id = project.id and membership.user_id = %(user)s
+where project.slug = %(slug)s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,44 +58,66 @@ class ClaimedTask:
         return body if self.answers is None else {**body, "answers": self.answers}
 
 
+@dataclass(frozen=True, slots=True)
+class OpenQueue:
+    """A queue that this person may take tasks from, in its project. Of the project only what claiming needs is read."""
+
+    project: Project
+    queue: ReviewQueue
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim lasts."""
+        return lease_of(self.project)
+
+
+def open_queue(by: Actor, slug: str, queue: str = DEFAULT_QUEUE) -> OpenQueue:
+    """A queue of a project by their slugs, asked for by one statement; NotFoundError or NotAllowedError."""
+    found = None
+    if "\x00" not in slug + queue:
+        with prepared_cursor() as cursor:
+            cursor.execute(OPEN, {"slug": slug, "queue": queue, "user": by.user_id, **key_values(by)})
+            found = cursor.fetchone()
+    if found is None:
+        raise no_such_project()
+    (project, stream), (role, key_stands) = read_parts(found, (_PROJECT, _QUEUE))
+    require_key(key_stands)
+    require_as(by, project.pk, Permission.REVIEW, role)
+    if stream is None:
+        raise NotFoundError("not_found", say("There is no such queue."))
+    if stream.leads_only:
+        require_as(by, project.pk, Permission.LEAD_REVIEW, role)
+    return OpenQueue(project, stream)
+
+
 def claim_tasks(
-    *,
-    project: Project,
-    by: Actor,
-    count: int = 1,
-    queue: str | None = None,
-    task_id: int | None = None,
-    only: TaskFilter = EVERYTHING,
+    *, within: OpenQueue, by: Actor, count: int = 1, only: TaskFilter = EVERYTHING
 ) -> list[ClaimedTask]:
-    """Claim up to `count` tasks of a queue that fit the filter (or one certain task) for this person, with what they need
-    to decide."""
+    """Claim up to `count` tasks of a queue that fit the filter for this person, with what they need to decide."""
     if not 1 <= count <= MOST_AT_ONCE:
         raise invalid(
             "/count", "out_of_range", say("count must be from 1 to {most_at_once}", most_at_once=MOST_AT_ONCE)
         )
-    lease = lease_of(project)
-    if task_id is not None:
-        claim = _claim_one(project, task_id, by, lease)
-        return show_claims(project, [claim] if claim else [])
-    found = get_queue(project, queue or DEFAULT_QUEUE)
-    require(by, project.pk, Permission.LEAD_REVIEW if found.leads_only else Permission.REVIEW)
-    return show_claims(project, services.claim_next(queue=found, by=by, count=count, lease=lease, only=only))
+    claims = services.claim_next(queue=within.queue, by=by, count=count, lease=within.lease, only=only)
+    return show_claims(within.project, claims)
 
 
-def show_claims(project: Project, claims: list[services.Claim]) -> list[ClaimedTask]:
-    """Held tasks with their items and predictions; the number of queries does not depend on how many."""
-    items = Item.objects.in_bulk([claim.task.item_id for claim in claims])
-    shown = [claim.task.prediction_id for claim in claims if claim.task.kind == TaskKind.REVIEW]
-    predictions = Prediction.objects.in_bulk(shown)
-    models = ModelVersion.objects.in_bulk({claim.task.model_version_id for claim in claims})
+def claim_certain_task(*, within: OpenQueue, by: Actor, task_id: int) -> list[ClaimedTask]:
+    """Claim this task of the project if it is free; nothing otherwise."""
+    task = services.get_task(by, task_id)
+    if task.project_id != within.project.pk:
+        raise NotFoundError("not_found", say("There is no such task."))
+    claim = services.claim_task(task_id=task_id, by=by, lease=within.lease)
+    return show_claims(within.project, [claim] if claim else [])
+
+
+def show_claims(project: Project, claims: Sequence[Claim]) -> list[ClaimedTask]:
+    """Held tasks as they are shown; only those that settle a disagreement need another query, one for all of them."""
     answers = _given_answers(claims)
-    return [
-        _show(project, claim, items[claim.task.item_id], predictions, models, answers.get(claim.task.pk))
-        for claim in claims
-    ]
+    return [_show(project, claim, answers.get(claim.task.pk)) for claim in claims]
 
 
-def _given_answers(claims: list[services.Claim]) -> dict[int, list[dict[str, Any]]]:
+def _given_answers(claims: Sequence[Claim]) -> dict[int, list[dict[str, Any]]]:
     """The answers that disagree, by task; only tasks of that kind have some."""
     settling = [claim.task.pk for claim in claims if claim.task.kind == TaskKind.ADJUDICATION]
     found = Adjudication.objects.in_bulk(settling) if settling else {}
@@ -86,7 +126,7 @@ def _given_answers(claims: list[services.Claim]) -> dict[int, list[dict[str, Any
 
 def lease_of(project: Project) -> timedelta:
     """How long a claim lasts, by the policy in force."""
-    return timedelta(seconds=get_policy(project, project.policy_number).body["lease_seconds"])
+    return timedelta(seconds=policy_body(project.pk, project.policy_number)["lease_seconds"])
 
 
 def get_queue(project: Project, slug: str) -> ReviewQueue:
@@ -97,34 +137,21 @@ def get_queue(project: Project, slug: str) -> ReviewQueue:
     return queue
 
 
-def _claim_one(project: Project, task_id: int, by: Actor, lease: timedelta) -> services.Claim | None:
-    task = services.get_task(by, task_id)
-    if task.project_id != project.pk:
-        raise NotFoundError("not_found", say("There is no such task."))
-    return services.claim_task(task_id=task_id, by=by, lease=lease)
-
-
-def _show(
-    project: Project,
-    claim: services.Claim,
-    item: Item,
-    predictions: dict[int, Prediction],
-    models: dict[int, ModelVersion],
-    answers: list[dict[str, Any]] | None,
-) -> ClaimedTask:
-    task = claim.task
-    prediction = predictions.get(task.prediction_id)
-    if prediction is not None:
-        prediction = shown_prediction(task, prediction)
+def _show(project: Project, claim: Claim, answers: list[dict[str, Any]] | None) -> ClaimedTask:
+    task, item, prediction = claim.task, claim.item, claim.prediction
     return ClaimedTask(
         task=task.pk,
         token=str(claim.token),
         expires_at=claim.expires_at,
         kind=task.kind,
-        item={"id": item.key, "input": item.input, "segment": task.segment},
+        item={
+            "id": item.key if item else "",
+            "input": item.input if item else None,
+            "segment": task.segment,
+        },
         prediction=prediction.output if prediction else None,
         confidence=prediction.confidence if prediction else None,
-        model=str(models[task.model_version_id]),
+        model=claim.model,
         guidelines_version=project.guidelines_number,
         answers=answers,
     )

@@ -75,15 +75,15 @@ order by queue.project_id, queue.leads_only, queue.slug
 """
 
 
-def list_queues(project: Project) -> list[QueueState]:
-    """The queues of a project with what waits in them."""
-    return list_queues_of([project.pk])
+def list_queues(project: Project, *, most: int = MOST_COUNTED) -> list[QueueState]:
+    """The queues of a project with what waits in them, counted up to `most`."""
+    return list_queues_of([project.pk], most=most)
 
 
-def list_queues_of(project_ids: Iterable[int]) -> list[QueueState]:
+def list_queues_of(project_ids: Iterable[int], *, most: int = MOST_COUNTED) -> list[QueueState]:
     """The queues of several projects, in one statement."""
     with connection.cursor() as cursor:
-        cursor.execute(_STATES, {"projects": list(project_ids), "most": MOST_COUNTED})
+        cursor.execute(_STATES, {"projects": list(project_ids), "most": most})
         return [QueueState(*row) for row in cursor.fetchall()]
 
 

@@ -3,18 +3,19 @@
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, cast
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
+from labeling.bulk import prepared_cursor
 from labeling.errors import ConflictError, NotFoundError, invalid, say
 from labeling.history.actor import Actor
 from labeling.projects.access import Permission, require
+from labeling.review.claims import HELD, HELD_ORDER, Claim, claims_of, read_claim
 from labeling.review.filters import EVERYTHING, TaskFilter, find_fitting, fitting_tasks
 from labeling.review.lost import claim_lost
 from labeling.review.marks import ensure_marks, lower_marks
@@ -24,26 +25,20 @@ LONGEST_CLAIM = timedelta(hours=4)
 SKIPPED_FOR = timedelta(minutes=30)
 _LONGEST_SEARCH_S = 2.0
 _SEARCH_PAUSE_S = 0.01
+_MOST_SHOWN = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A task that is now held."""
-
-    task: ReviewTask
-    token: uuid.UUID
-    expires_at: datetime
-
-
-_CLAIM = """
+_CLAIM = f"""
 with picked as materialized (
-    {picked}
+    {{picked}}
+), held as (
+    update labeling_reviewtask task
+    set state = 'claimed', claimed_by_id = %(user)s, claim_token = gen_random_uuid(), claimed_at = %(now)s,
+        lease_expires_at = %(expires)s
+    from picked where task.id = picked.id
+    returning task.*
 )
-update labeling_reviewtask task
-set state = 'claimed', claimed_by_id = %(user)s, claim_token = gen_random_uuid(), claimed_at = %(now)s,
-    lease_expires_at = %(expires)s
-from picked where task.id = picked.id
-returning task.id
+{HELD.format(held="held")} {HELD_ORDER}
 """
 # Walks the marks of a queue from the highest priority down and takes the first waiting tasks from each mark on. Starting at
 # the mark keeps index entries of tasks decided under an old snapshot out of the way; SKIP LOCKED lets no two claims wait for,
@@ -59,13 +54,20 @@ _FIRST_WAITING = """
           and not exists (select from labeling_exclusion x where x.task_id = task.id and x.user_id = %(user)s
                           and (x.until is null or x.until > %(now)s))
         order by task.position
-        limit %(count)s
+        limit {count}
         for update of task skip locked
     ) waiting
     where mark.queue_id = %(queue)s
     order by mark.priority desc, waiting.position
-    limit %(count)s
+    limit {count}
 """
+
+
+@cache
+def claim_statement(count: int) -> str:
+    """The statement that claims the first waiting tasks. How many is part of its text: a plan that is made for any number is
+    made for a tenth of the table."""
+    return _CLAIM.format(picked=_FIRST_WAITING.format(count=int(count)))
 
 
 def claim_next(
@@ -79,8 +81,10 @@ def claim_next(
 ) -> list[Claim]:
     """Claim up to `count` waiting tasks that fit the filter for this person; the person's own skipped ones come last."""
     now = now or timezone.now()
-    picked, wanted = fitting_tasks(only, lock=True) if only else (_FIRST_WAITING, {})
-    statement = _CLAIM.format(picked=picked)
+    statement, cursor_for, wanted = claim_statement(count), prepared_cursor, dict[str, Any]()
+    if only:
+        picked, wanted = fitting_tasks(only, lock=True)
+        statement, cursor_for = _CLAIM.format(picked=picked), connection.cursor
     values: dict[str, Any] = {
         "queue": queue.pk,
         "user": by.user_id,
@@ -91,11 +95,11 @@ def claim_next(
     }
     began, first = time.monotonic(), True
     while True:
-        with connection.cursor() as cursor:
+        with cursor_for() as cursor:
             cursor.execute(statement, values)
-            ids = [row[0] for row in cursor.fetchall()]
-        if ids:
-            return _claims_of(ids)
+            rows = cursor.fetchall()
+        if rows:
+            return [read_claim(row) for row in rows]
         # The sweep does this too, but an empty queue must not depend on the worker being there.
         release_expired(now=now)
         if first:
@@ -125,29 +129,36 @@ def claim_task(*, task_id: int, by: Actor, lease: timedelta, now: datetime | Non
             {"task": task_id, "user": by.user_id, "now": now, "expires": now + lease},
         )
         found = cursor.fetchone()
-    return _claims_of([task_id])[0] if found else None
+    return claims_of([task_id])[0] if found else None
 
 
 def list_own_claims(*, project_id: int, by: Actor) -> list[Claim]:
     """What this person holds now, oldest first; a reloaded page starts with these."""
-    tasks = ReviewTask.objects.filter(
+    held = ReviewTask.objects.filter(
         project_id=project_id,
         state=TaskState.CLAIMED,
         claimed_by_id=by.user_id,
         lease_expires_at__gt=timezone.now(),
     ).order_by("claimed_at", "position")
-    return [_claim(task) for task in tasks.select_related("sentinel")[:50]]
+    ids = list(held.values_list("pk", flat=True)[:_MOST_SHOWN])
+    claims = {claim.task.pk: claim for claim in claims_of(ids)} if ids else {}
+    return [claims[task_id] for task_id in ids]
 
 
 def lock_claimed_task(*, task_id: int, token: str, by: Actor) -> ReviewTask:
     """The task, locked, if this token still holds it; ConflictError `claim_lost` naming who has it otherwise."""
     task = get_task_of_any_queue(by, task_id, for_update=True)
-    if task.state != TaskState.CLAIMED or str(task.claim_token) != token or task.claimed_by_id != by.user_id:
-        raise claim_lost(
-            task, token
-        )  # also where it has gone to the leads, who may not be asked by everybody
+    require_held(
+        task, token, by
+    )  # before its queue: it may have gone to the leads, whom not everybody may ask
     _require_queue(by, task)
     return task
+
+
+def require_held(task: ReviewTask, token: str, by: Actor) -> None:
+    """ConflictError `claim_lost`, naming who has the task, unless this token holds it."""
+    if task.state != TaskState.CLAIMED or str(task.claim_token) != token or task.claimed_by_id != by.user_id:
+        raise claim_lost(task, token)
 
 
 def get_task(actor: Actor, task_id: int) -> ReviewTask:
@@ -234,7 +245,7 @@ def reopen_task(*, task: ReviewTask, by: Actor, lease: timedelta, now: datetime 
         raise ConflictError(
             "task_open", say("Another task of this item is open; deciding that one corrects the label.")
         ) from error
-    return _claim(task)
+    return claims_of([task.pk])[0]
 
 
 def put_back(task: ReviewTask, *, queue: ReviewQueue | None = None) -> None:
@@ -334,13 +345,3 @@ def _something_is_free(queue: ReviewQueue, by: Actor, now: datetime, only: TaskF
         tasks.filter(state=TaskState.CLAIMED, lease_expires_at__lte=now).exists()
         or tasks.filter(state=TaskState.WAITING).exists()
     )
-
-
-def _claims_of(ids: Sequence[int]) -> list[Claim]:
-    tasks = ReviewTask.objects.filter(pk__in=ids).select_related("sentinel").order_by("-priority", "position")
-    return [_claim(task) for task in tasks]
-
-
-def _claim(task: ReviewTask) -> Claim:
-    """The check constraint on tasks says that a claimed one has both."""
-    return Claim(task, cast(uuid.UUID, task.claim_token), cast(datetime, task.lease_expires_at))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from django.db.models import Sum
@@ -124,6 +125,13 @@ def read_overflow() -> tuple[dict[int, str], dict[int, int]]:
     modes = Overflowing.objects.filter(ended_at=None).values_list("project_id", "mode")
     totals = Overflowing.objects.values_list("project_id").annotate(Sum("answered"))
     return dict(modes), dict(totals)
+
+
+@lru_cache(maxsize=1_000)
+def policy_body(project_id: int, number: int) -> dict[str, Any]:
+    """What a committed policy version says. Versions never change, so it is remembered: do not change it."""
+    body: dict[str, Any] = PolicyVersion.objects.get(project_id=project_id, number=number).body
+    return body
 
 
 def get_policy(project: Project, number: int) -> PolicyVersion:

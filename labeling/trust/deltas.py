@@ -16,7 +16,16 @@ from labeling.trust.buckets import bucket_of
 from labeling.trust.models import COUNTERS, REVIEWER_COUNTERS
 from labeling.trust.timegrid import keys_of
 
-__all__ = ["Entry", "Place", "ReviewerEntry", "Tally", "append_delta", "cell_entry", "place_of"]
+__all__ = [
+    "Entry",
+    "Place",
+    "ReviewerEntry",
+    "Tally",
+    "append_delta",
+    "cell_entry",
+    "encode_entries",
+    "place_of",
+]
 
 
 class _EntryCounts(TypedDict, total=False):
@@ -96,16 +105,21 @@ _INSERT = "insert into labeling_trustdelta (project_id, payload) values (%s, %s)
 
 
 def append_delta(project_id: int, entries: Sequence[Mapping[str, object]]) -> None:
-    """Leave `Entry` and `ReviewerEntry` objects for the folder, inside the caller's transaction. Nothing for no entries.
+    """Leave `Entry` and `ReviewerEntry` objects for the folder, inside the caller's transaction. Nothing for no entries."""
+    if not entries:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, [project_id, encode_entries(entries)])
+
+
+def encode_entries(entries: Sequence[Mapping[str, object]]) -> str:
+    """The payload of a delta, for writers that insert it with everything else they write.
 
     ValueError for a name the folder would not know: it fails here, at its cause, instead of stopping every later count.
     """
-    if not entries:
-        return
     for entry in entries:
         _check(entry)
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [project_id, _encode(entries).decode()])
+    return _encode(entries).decode()
 
 
 def place_of(

@@ -10,13 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from labeling.history.actor import Actor
-from labeling.ingestion.models import Prediction
 from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
 from labeling.review.claiming import show_claims
-from labeling.review.models import TaskKind
-from labeling.review.services import Claim
-from labeling.review.showing import shown_prediction
+from labeling.review.claims import Claim
 from labeling.routing.models import PolicyPeriod
 from labeling.web.editors import Editors, FieldsAnswer, LabelChoice, TextAnswer
 from labeling.web.inputs import Block, show_input
@@ -99,16 +96,13 @@ def build_desks(
         return []
     schema = get_output_schema(project)
     shown = {task.task: task for task in show_claims(project, list(claims))}
-    suggested = [c.task for c in claims if c.task.kind == TaskKind.REVIEW]
-    stored = Prediction.objects.in_bulk([task.prediction_id for task in suggested])
-    evidence = {task.pk: shown_prediction(task, stored[task.prediction_id]) for task in suggested}
-    periods = PolicyPeriod.objects.in_bulk({prediction.period_id for prediction in evidence.values()})
+    periods = PolicyPeriod.objects.in_bulk({c.prediction.period_id for c in claims if c.prediction})
     desks = []
     for claim in claims:
         task = shown[claim.task.pk]
         suggestion, probabilities = None, dict[str, float]()
-        prediction = evidence.get(claim.task.pk)
-        if prediction and task.prediction is not None:
+        prediction = claim.prediction
+        if prediction is not None:
             probabilities = (prediction.details or {}).get("probabilities") or {}
             suggestion = suggestion_of(task, prediction, periods[prediction.period_id], schema)
         form = Editors(task, schema, suggestion, probabilities, typed)

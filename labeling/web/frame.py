@@ -1,6 +1,7 @@
 """What surrounds every page of a project: navigation, what the person may do, banners."""
 
 import zoneinfo
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.http import HttpRequest
@@ -13,6 +14,8 @@ from labeling.review.queries import QueueState, list_queues
 from labeling.routing.models import PolicyPeriod
 from labeling.routing.policy import NOTHING_IS_AUTOMATIC
 from labeling.web import actor_of
+
+MOST_SHOWN = 1_000  # what every page counts; the queues' own page counts further
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,16 @@ class ProjectFrame:
 
     @property
     def waiting(self) -> int:
-        return sum(queue.waiting for queue in self.queues)
+        """As the navigation shows it: up to MOST_SHOWN."""
+        return min(MOST_SHOWN, sum(queue.waiting for queue in self.queues))
+
+    @property
+    def is_more_waiting(self) -> bool:
+        return any(queue.waiting >= MOST_SHOWN for queue in self.queues)
+
+    def seen(self, queues: Iterable[QueueState]) -> list[QueueState]:
+        """Those of the project's queues that this person may work on."""
+        return _seen_as(self.role, queues)
 
     def allows(self, permission: Permission) -> bool:
         return self.role in permission.value.roles
@@ -60,10 +72,18 @@ def project_frame(request: HttpRequest, slug: str, permission: Permission, *, ta
     project = get_project(actor, slug, permission)
     timezone.activate(zoneinfo.ZoneInfo(project.time_zone))
     role = Role.OWNER if actor.is_admin else find_role(actor, project.pk) or Role.VIEWER
-    queues = (queue for queue in list_queues(project) if role in _LEADS or not queue.leads_only)
     return ProjectFrame(
-        project=project, actor=actor, role=role, tab=tab, queues=tuple(queues), stop=_find_stop(project)
+        project=project,
+        actor=actor,
+        role=role,
+        tab=tab,
+        queues=tuple(_seen_as(role, list_queues(project, most=MOST_SHOWN))),
+        stop=_find_stop(project),
     )
+
+
+def _seen_as(role: Role, queues: Iterable[QueueState]) -> list[QueueState]:
+    return [queue for queue in queues if role in _LEADS or not queue.leads_only]
 
 
 def _find_stop(project: Project) -> PolicyPeriod | None:

@@ -14,7 +14,7 @@ from labeling.projects.models import Project
 from labeling.review.claiming import get_queue
 from labeling.review.deadlines import LONGEST_DEADLINE, SHORTEST_DEADLINE, set_deadline
 from labeling.review.models import ReviewTask, TaskState
-from labeling.review.queries import MOST_COUNTED, HeldTask, QueueState, list_held_tasks
+from labeling.review.queries import MOST_COUNTED, HeldTask, QueueState, list_held_tasks, list_queues
 from labeling.review.taking_back import take_back
 from labeling.routing.queries import OverflowState, get_overflow, get_policy
 from labeling.trust.staffing import HOURS_OF_ARRIVALS, WORKING_HOURS, Staffing, find_staffing
@@ -101,15 +101,16 @@ def overview_of(frame: ProjectFrame) -> Overview:
     """What the project's first page shows; bounded reads only."""
     working = _working(frame.project)
     policy = get_policy(frame.project, frame.project.policy_number).body
-    staffing = find_staffing(frame.project, list(frame.queues))
+    queues = frame.seen(list_queues(frame.project))  # counted further than the bar of every page does
+    staffing = find_staffing(frame.project, queues)
     rows = [
         QueueRow(queue, working.get(queue.slug, []), staffing[queue.id], str(index + 1) if index < 9 else "")
-        for index, queue in enumerate(frame.queues)
+        for index, queue in enumerate(queues)
     ]
     return Overview(
         queues=rows,
-        waiting=frame.waiting,
-        claimed=sum(queue.claimed for queue in frame.queues),
+        waiting=sum(queue.waiting for queue in queues),
+        claimed=sum(queue.claimed for queue in queues),
         people=len({person for row in rows for person in row.people}),
         today=my_day(frame.actor, frame.project),
         decisions=list_my_decisions(frame.actor, frame.project, SHOWN_DECISIONS) if frame.may_review else [],

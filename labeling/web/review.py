@@ -28,6 +28,7 @@ from labeling.projects.access import Permission, get_project
 from labeling.projects.models import Project
 from labeling.review import services
 from labeling.review.claiming import lease_of
+from labeling.review.claims import Claim
 from labeling.review.models import ReviewQueue, ReviewTask
 from labeling.review.queries import list_queues
 from labeling.web import actor_of, workplace
@@ -214,7 +215,7 @@ def _show(
     request: HttpRequest,
     frame: ProjectFrame,
     queue: ReviewQueue,
-    claims: Sequence[services.Claim],
+    claims: Sequence[Claim],
     *,
     typed: Any = None,
     wanted: ReviewFilter | None = None,

@@ -17,10 +17,10 @@ from labeling.projects.access import Permission, may, require
 from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
 from labeling.review.claiming import get_queue, lease_of
+from labeling.review.claims import Claim
 from labeling.review.filters import EVERYTHING, TaskFilter, find_fitting
 from labeling.review.models import Exclusion, ReviewQueue, ReviewTask, TaskKind, TaskState
 from labeling.review.services import (
-    Claim,
     claim_next,
     claim_task,
     get_task_of_any_queue,

@@ -21,8 +21,9 @@ from labeling.pipeline.overflowing import keep_within_limits
 from labeling.pipeline.placing import Accepted, Door
 from labeling.pipeline.projects import create_project
 from labeling.projects.models import Membership, Project, Role
+from labeling.review.claims import Claim
 from labeling.review.models import ReviewQueue
-from labeling.review.services import Claim, claim_next
+from labeling.review.services import claim_next
 from labeling.routing.queries import load_rules
 from labeling.routing.services import publish_policy
 from labeling.trust.services import fold_deltas

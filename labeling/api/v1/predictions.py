@@ -234,7 +234,7 @@ class OutcomesView(APIView):
         ),
         description="Outcomes in order, numbered without gaps. Remember `cursor` and ask again with `after`.",
     )
-    def get(self, request: Request, slug: str) -> Response:
+    def get(self, request: Request, slug: str) -> HttpResponse:
         project = get_project(actor_of(request), slug, Permission.READ_ITEMS)
         after = _number(request, "after", default=0, least=0, most=2**62)
         limit = _number(request, "limit", default=100, least=1, most=MOST_OUTCOMES)
@@ -243,9 +243,7 @@ class OutcomesView(APIView):
         following = None
         if len(entries) == limit:
             following = request.build_absolute_uri(f"{request.path}?after={cursor}&limit={limit}")
-        return Response(
-            {"results": [e.as_json() for e in entries], "cursor": cursor, "next": following, "previous": None}
-        )
+        return _json({"results": entries, "cursor": cursor, "next": following, "previous": None}, 200)
 
 
 def post_with_key(request: HttpRequest, plain: str, slug: str) -> HttpResponse:

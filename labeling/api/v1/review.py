@@ -1,25 +1,36 @@
 """Claiming and deciding (contract section 5)."""
 
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
 
+import msgspec
+from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from drf_spectacular.utils import extend_schema, inline_serializer
+from msgspec import UNSET, Meta, UnsetType
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from labeling.api.authentication import actor_of
+from labeling.api.quick import QuickView, as_json, read_object
 from labeling.api.v1.fields import JsonField, PlainText
 from labeling.api.v1.inputs import checked
 from labeling.decisions.models import Verdict
+from labeling.history.actor import Actor
 from labeling.pipeline.deciding import decide, skip, undo_decision
 from labeling.pipeline.reopening import reopen
-from labeling.projects.access import Permission, get_project
 from labeling.review import services
-from labeling.review.claiming import MOST_AT_ONCE, claim_tasks, lease_of
-from labeling.review.filters import LONGEST_VALUE, read_filter
+from labeling.review.claiming import (
+    MOST_AT_ONCE,
+    claim_certain_task,
+    claim_tasks,
+    lease_of,
+    open_queue,
+)
+from labeling.review.filters import EVERYTHING, LONGEST_VALUE, read_filter
 from labeling.review.models import TaskKind
+from labeling.review.tasks import DEFAULT_QUEUE
 
 
 class OnlyIn(serializers.Serializer[Any]):
@@ -105,34 +116,81 @@ class ReopenedOut(ClaimedOut):
     corrects = CorrectedOut()
 
 
-class ClaimView(APIView):
+_Value: TypeAlias = Annotated[str, Meta(min_length=1, max_length=LONGEST_VALUE)] | UnsetType
+_Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)] | UnsetType
+
+
+class OnlyBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """OnlyIn as it is decoded."""
+
+    label: _Value = UNSET
+    segment: _Value = UNSET
+    model_version: _Value = UNSET
+    min_confidence: _Share = UNSET
+    max_confidence: _Share = UNSET
+    q: _Value = UNSET
+
+
+class ClaimBody(msgspec.Struct, forbid_unknown_fields=True):
+    """ClaimIn as it is decoded."""
+
+    count: Annotated[int, Meta(ge=1, le=MOST_AT_ONCE)] = 1
+    queue: Annotated[str, Meta(min_length=1, max_length=60)] = DEFAULT_QUEUE
+    task: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    only: OnlyBody = OnlyBody()
+
+
+class DecisionBody(msgspec.Struct, forbid_unknown_fields=True):
+    """DecisionIn as it is decoded."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=100)]
+    verdict: Literal["confirmed", "corrected", "labelled", "rejected", "escalated"]
+    output: Any = None
+    seconds: Annotated[float, Meta(ge=0, le=604_800)] | None = None
+    note: Annotated[str, Meta(max_length=10_000)] = ""
+
+
+class ClaimView(QuickView):
     @extend_schema(
         operation_id="claim_tasks",
         request=ClaimIn,
         responses=inline_serializer("Claimed", {"tasks": ClaimedOut(many=True)}),
     )
-    def post(self, request: Request, slug: str) -> Response:
-        actor = actor_of(request)
-        project = get_project(actor, slug, Permission.REVIEW)
-        wanted = checked(ClaimIn, request)
-        only = {name: str(value) for name, value in wanted.get("only", {}).items()}
-        claimed = claim_tasks(
-            project=project,
-            by=actor,
-            count=wanted["count"],
-            queue=wanted.get("queue"),
-            task_id=wanted.get("task"),
-            only=read_filter(project, only, at="/only"),
-        )
-        return Response({"tasks": [task.as_json() for task in claimed]})
+    def post(self, request: Request, slug: str) -> HttpResponse:
+        return self.answer_signed_in(request, slug=slug)
+
+    def answer(self, request: HttpRequest, actor: Actor, *, slug: str) -> HttpResponse:
+        wanted = read_object(request, ClaimBody, ClaimIn)
+        within = open_queue(actor, slug, wanted.queue)
+        if wanted.task is not None:
+            claimed = claim_certain_task(within=within, by=actor, task_id=wanted.task)
+        else:
+            values = msgspec.structs.asdict(wanted.only).items()
+            given = {name: str(value) for name, value in values if value is not UNSET}
+            only = read_filter(within.project, given, at="/only") if given else EVERYTHING
+            claimed = claim_tasks(within=within, by=actor, count=wanted.count, only=only)
+        return as_json({"tasks": [task.as_json() for task in claimed]})
 
 
-class DecisionView(APIView):
+class DecisionView(QuickView):
     @extend_schema(operation_id="decide", request=DecisionIn, responses={200: DecisionOut, 201: DecisionOut})
-    def post(self, request: Request, task_id: int) -> Response:
-        wanted = checked(DecisionIn, request)
-        answer = decide(task_id=task_id, by=actor_of(request), **wanted)
-        return Response(answer.body, status=status.HTTP_201_CREATED if answer.created else status.HTTP_200_OK)
+    def post(self, request: Request, task_id: int) -> HttpResponse:
+        return self.answer_signed_in(request, task_id=task_id)
+
+    def answer(self, request: HttpRequest, actor: Actor, *, task_id: int) -> HttpResponse:
+        wanted = read_object(request, DecisionBody, DecisionIn)
+        answer = decide(task_id=task_id, by=actor, **msgspec.structs.asdict(wanted))
+        return as_json(answer.body, status.HTTP_201_CREATED if answer.created else status.HTTP_200_OK)
+
+
+def claim_with_key(request: HttpRequest, plain: str, slug: str) -> HttpResponse:
+    """Answer a claim that carries an API key."""
+    return ClaimView().answer_key(request, plain, slug=slug)
+
+
+def decide_with_key(request: HttpRequest, plain: str, task_id: str) -> HttpResponse:
+    """Answer a decision that carries an API key."""
+    return DecisionView().answer_key(request, plain, task_id=int(task_id))
 
 
 class ReopenView(APIView):

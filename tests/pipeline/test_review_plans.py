@@ -1,0 +1,140 @@
+"""What claiming, deciding and reading the feed ask for on filled tables: indexes, and few statements."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from labeling.decisions import outcomes
+from labeling.ids import first_id_at
+from labeling.ingestion.models import ModelVersion
+from labeling.pipeline import holding, recording
+from labeling.review import claiming
+from labeling.review.models import QueueMark, ReviewQueue
+from labeling.review.services import claim_statement
+from tests.world import World, a_row
+
+ROWS = 20_000
+_FILL = """
+create temporary table filled on commit drop as
+select %(base)s::bigint + n as id, n from generate_series(1, %(rows)s) n;
+insert into labeling_item (id, project_id, key, input) select id, %(project)s, 'k' || n, '{"text":"x"}' from filled;
+insert into labeling_prediction (id, project_id, item_id, model_version_id, output, confidence, label, route, reason,
+                                 policy_number, period_id, audit_probability, audited)
+select id, %(project)s, id, %(version)s, '{"label":"a"}', 0.8, 'a', case when n %% 2 = 0 then 'review' else 'auto' end,
+       'threshold', 1, 1, 0, false from filled;
+insert into labeling_reviewtask (id, project_id, queue_id, kind, purpose, state, item_id, prediction_id, model_version_id,
+                                 confidence, label, slot, priority, position)
+select id, %(project)s, %(queue)s, 'review', 'review', case when n %% 4 = 0 then 'waiting' else 'decided' end, id, id,
+       %(version)s, 0.8, 'a', 1, 0, id from filled where n %% 2 = 0;
+insert into labeling_acceptedlabel (item_id, project_id, revision) select id, %(project)s, 0 from filled where n %% 4 = 2;
+insert into labeling_outcomebatch (project_id, of_predictions, entries, size, first_number)
+select %(project)s, true, array[id], 1, n from filled;
+insert into labeling_outcome (id, project_id, item_id, prediction_id, origin, revision)
+select id, %(project)s, id, id, 'human', 1 from filled;
+analyze labeling_item; analyze labeling_prediction; analyze labeling_reviewtask; analyze labeling_acceptedlabel;
+analyze labeling_outcomebatch; analyze labeling_outcome
+"""
+
+
+@pytest.fixture
+def values(world: World) -> dict[str, Any]:
+    """Values for every statement, about a project whose tables are filled."""
+    project = world.letters
+    queue = ReviewQueue.objects.get(project=project, slug="default")
+    QueueMark.objects.get_or_create(queue=queue, priority=0)
+    version = ModelVersion.objects.create(project=project, name="reader", version="1")
+    base = first_id_at(timezone.now())
+    filling = {
+        "base": base,
+        "rows": ROWS,
+        "project": project.pk,
+        "queue": queue.pk,
+        "version": version.pk,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_FILL, filling)
+    now = timezone.now()
+    task = base + 4
+    return {
+        "project": project.pk,
+        "slug": project.slug,
+        "user": world.rita.actor.user_id,
+        "now": now,
+        "expires": now + timedelta(minutes=10),
+        "key": None,
+        "is_admin": False,
+        "task": task,
+        "item": task,
+        "prediction": task,
+        "token": str(uuid.uuid4()),
+        "after": 5_000,
+        "limit": 1_000,
+        "purpose": "review",
+        "verdict": "confirmed",
+        "output": None,
+        "agreed": True,
+        "note": "",
+        "seconds": 1.0,
+        "claim_token": uuid.uuid4(),
+        "request_hash": uuid.uuid4(),
+        "supersedes": None,
+        "guidelines": 0,
+        "by": world.rita.actor.user_id,
+        "at": now,
+        "label": None,
+        "origin": "human",
+        "revision": 1,
+        "is_work": True,
+        "claimed_at": now,
+        "delta": "[]",
+    }
+
+
+def scanned_whole(statement: str, values: dict[str, Any]) -> set[str]:
+    """Tables with many rows that a statement would read from end to end."""
+    with connection.cursor() as cursor:
+        cursor.execute("select relname from pg_class where reltuples > 1000")
+        big = {row[0] for row in cursor.fetchall()}
+        cursor.execute(f"explain (format json) {statement}", values)
+        (plan,) = cursor.fetchone()
+    root = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
+    return {step["Relation Name"] for step in _steps(root) if step["Node Type"] == "Seq Scan"} & big
+
+
+def _steps(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(step for below in plan.get("Plans", ()) for step in _steps(below))]
+
+
+@pytest.mark.slow
+def test_statements_find_their_rows_by_index(values: dict[str, Any]) -> None:
+    queue = {"queue": ReviewQueue.objects.get(project=values["project"], slug="default").pk}
+    written = recording.statement_of(finishes=True, applies=True, serves=True, offers=True)
+    assert scanned_whole("select * from labeling_reviewtask", values) == {"labeling_reviewtask"}
+    assert scanned_whole(claim_statement(1), {**values, **queue}) == set()
+    assert scanned_whole(claim_statement(50), {**values, **queue}) == set()
+    assert scanned_whole(claiming.OPEN, {**values, "queue": "default"}) == set()
+    assert scanned_whole(holding.HOLD, values) == set()
+    assert scanned_whole(written, values) == set()
+    assert scanned_whole(outcomes.READ, values) == set()
+
+
+def test_one_decision_and_one_claim_cost_little(world: World) -> None:
+    """Two statements each; in this test a decision's transaction is a savepoint, which is two more."""
+    world.api("otto").predict([a_row() for _ in range(4)]).expect(200)
+    rita = world.api("rita")
+    task = rita.claim_one()
+    rita.decide(task, "confirmed").expect(201)
+    with CaptureQueriesContext(connection) as claiming_one:
+        task = rita.claim_one()
+    with CaptureQueriesContext(connection) as deciding:
+        rita.decide(task, "confirmed").expect(201)
+    assert len(claiming_one) == 2
+    assert len(deciding) == 4

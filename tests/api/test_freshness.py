@@ -13,10 +13,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connection
+from django.utils import timezone
 
 from labeling.api import doors
-from labeling.projects.models import ApiKey
+from labeling.decisions.models import Decision
+from labeling.projects.models import ApiKey, Membership
 from labeling.trust.models import TrustDelta
 from tests.api.second_process import SecondProcess, second_process
 from tests.world import QUIET, Api, World, a_row, in_threads
@@ -95,6 +98,35 @@ def test_who_left_the_house(world: World, otto: Api) -> None:
     world.lea.user.is_active = False
     world.lea.user.save()
     lea.predict(a_row()).expect_problem(401, "key_invalid")
+
+
+@pytest.mark.parametrize("loss", ["key", "role", "account"])
+def test_a_reviewer_who_may_not_any_more(world: World, otto: Api, loss: str) -> None:
+    """Claims and decisions remember whose a key is; the statement that begins them asks again."""
+    otto.predict([a_row() for _ in range(3)]).expect(200)
+    rita = world.api("rita")
+    rita.decide(rita.claim_one(), "confirmed").expect(201)
+    task = rita.claim_one()
+    if loss == "key":
+        ApiKey.objects.filter(member=world.rita.user).update(
+            revoked_at=timezone.now(), revoked_by=world.otto.user
+        )
+    elif loss == "role":
+        Membership.objects.filter(user=world.rita.user).delete()
+    else:
+        get_user_model().objects.filter(pk=world.rita.user.pk).update(is_active=False)
+    status = 404 if loss == "role" else 401
+    rita.post("/projects/letters/tasks/claim/", {}).expect_problem(status)
+    rita.decide(task, "confirmed").expect_problem(status)
+    assert Decision.objects.count() == 1
+
+
+def test_an_administrator_who_is_none_any_more(world: World, otto: Api) -> None:
+    otto.predict(a_row()).expect(201)
+    ada = world.api("ada")
+    ada.claim_one()
+    get_user_model().objects.filter(username="ada").update(is_superuser=False)
+    ada.post("/projects/letters/tasks/claim/", {}).expect_problem(404)
 
 
 def test_a_time_zone(world: World) -> None:

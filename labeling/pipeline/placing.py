@@ -1,10 +1,9 @@
 """Working out, before anything is written, where a new prediction goes: route, task, outcome, counts."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from random import SystemRandom
+from random import Random
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -33,7 +32,7 @@ _REVIEW: Final = Route.REVIEW.value
 _FALLBACK: Final = Route.FALLBACK.value
 
 SPARE_SHARE: Final = 0.2
-_rng = SystemRandom()
+_rng = Random()
 
 
 class StaleRulesError(Exception):
@@ -119,13 +118,10 @@ def place(
         return []
     zone = ZoneInfo(door.rules.time_zone)
     today = keys_of(now, zone)
-    spare = spare_places(door.rules.policy, len(candidates))
-    ids = iter(take_ids(2 * (len(candidates) + spare)))
-    gaps = Counter(_rng.randrange(len(candidates)) for _ in range(spare))
     placed = []
-    for number, candidate in enumerate(candidates):
-        for _ in range(2 * gaps[number]):
-            next(ids)  # kept free for a test item
+    for candidate, (prediction_id, task_id) in zip(
+        candidates, _places(door.rules.policy, len(candidates)), strict=True
+    ):
         occurred_at = candidate.row.occurred_at if door.rules.simulation else None
         keys = keys_of(occurred_at, zone) if occurred_at else today
         placed.append(_place_one(door, candidate, next(ids), next(ids), now, keys, item_id))
@@ -133,18 +129,22 @@ def place(
     return placed
 
 
-def spare_places(policy: Policy, predictions: int) -> int:
-    """How many places to keep free among new tasks: a test item that takes one has a number like its neighbours'.
+def _places(policy: Policy, count: int) -> list[tuple[int, int]]:
+    """Ids for so many predictions and their tasks, side by side. Where test items are wanted, some places among them stay free.
 
-    Ids of a prediction and its task come in pairs, so a place is a pair; what stays free is lost. More than twice as many as
-    test items are wanted (`sentinels.py`): those among work that is done before test items are made stay free.
+    A test item that takes one has a number like its neighbours'. They are more than twice as many as test items are wanted
+    (`sentinels.py`): those among work that is done before test items are made stay free for ever. The last is never free:
+    what lies before an id in use is certain not to be handed out any more (`ids.block_start`).
     """
-    rate = float(policy.body["sentinel_rate"])
-    if rate <= 0:
-        return 0
-    wanted = predictions * min(1.0, max(5 * rate, SPARE_SHARE))
-    whole = int(wanted)
-    return whole + (_rng.random() < wanted - whole)
+    rate = policy.body["sentinel_rate"]
+    wanted = count * min(1.0, max(5 * rate, SPARE_SHARE)) if rate > 0 else 0.0
+    spare = int(wanted) + (_rng.random() < wanted % 1)
+    ids = take_ids(2 * (count + spare))
+    places = list(zip(ids[::2], ids[1::2], strict=True))
+    if not spare:
+        return places
+    free = set(_rng.sample(range(len(places) - 1), spare))
+    return [place for number, place in enumerate(places) if number not in free]
 
 
 def _place_one(

@@ -156,7 +156,7 @@ def _free_places(neighbours: Sequence[ReviewTask]) -> list[tuple[int, ReviewTask
     """Ids among the neighbours' that no task has and none will get, each with the neighbour it lies before, in an order that
     was drawn.
 
-    They were kept free when the neighbours came (`placing.spare_places`), or belong to predictions that needed no task.
+    They were kept free when the neighbours came (`placing._places`), or belong to predictions that needed no task.
     A test item with a new id could be told from the work around it.
     """
     by_block: dict[int, list[ReviewTask]] = {}

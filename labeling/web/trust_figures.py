@@ -155,7 +155,7 @@ def figures_of(
         if split
         else [],
         split_name=dict(splits(may_lead=True))[split.query.by or ""] if split else "",
-        people=people_of(project, query, zone) if query.about_people else None,
+        people=people_of(project, query, zone, may_lead=tests_before is None) if query.about_people else None,
         honesty=honesty_of(whole),
         explanations=explain_all(now.rates, now.counts, days=days),
     )

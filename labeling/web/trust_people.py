@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling.projects.models import Project
+from labeling.templatetags.interface import percent
 from labeling.templatetags.interface import seconds as seconds_text
+from labeling.trust.agreements import ENOUGH, FLAGGED_BELOW, read_agreements
 from labeling.trust.asking import TrustQuery
 from labeling.trust.people import PersonCounts
 from labeling.trust.queries import Point, TrustReport, get_trust_report
@@ -34,6 +37,26 @@ class PersonRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AgreementRow:
+    """A queue or a pair: its figure beyond chance, what to make of it, and the plain share."""
+
+    name: str
+    figure: str
+    verdict: str
+    css: str
+    agreed: str
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Agreement beyond chance, for leads."""
+
+    queues: Sequence[AgreementRow]
+    pairs: Sequence[AgreementRow]
+
+
+@dataclass(frozen=True, slots=True)
 class People:
     """What was asked about people; of a single one also over time."""
 
@@ -42,10 +65,11 @@ class People:
     columns: Sequence[str]
     rows: Sequence[PersonRow]
     chart: Chart | None
+    agreement: Agreement | None
 
 
-def people_of(project: Project, query: TrustQuery, zone: ZoneInfo) -> People:
-    """Everybody, or the one who was asked for."""
+def people_of(project: Project, query: TrustQuery, zone: ZoneInfo, *, may_lead: bool) -> People:
+    """Everybody, or the one who was asked for; how far people agree with each other is for leads."""
     report = get_trust_report(
         project, replace(query, by="reviewer", model_version=None, segment=None, label=None)
     )
@@ -56,7 +80,36 @@ def people_of(project: Project, query: TrustQuery, zone: ZoneInfo) -> People:
         columns=[titles()[name] for name in COLUMNS],
         rows=sorted(rows, key=lambda row: row.name.casefold()),
         chart=_chart(report, zone) if query.reviewer and rows else None,
+        agreement=agreement_of(project, query.reviewer) if may_lead else None,
     )
+
+
+def agreement_of(project: Project, reviewer: str | None) -> Agreement | None:
+    """Second reviews of the last 90 days; of one person only the pairs they are in. None without any."""
+    found = read_agreements(project.pk, now=timezone.now())
+    if not found.queues:
+        return None
+    return Agreement(
+        [_agreement_row(one.queue, one.alpha, one.agreed, one.items) for one in found.queues],
+        [
+            _agreement_row(" – ".join(one.people), one.kappa, one.agreed, one.items)
+            for one in found.pairs
+            if reviewer is None or reviewer in one.people
+        ],
+    )
+
+
+def _agreement_row(name: str, value: float | None, agreed: int, items: int) -> AgreementRow:
+    if value is None:
+        return AgreementRow(
+            name, "–", _("only one answer was ever given"), "", percent(agreed / items), items
+        )
+    verdict, css = _("can be relied on"), "tag-good"
+    if value < FLAGGED_BELOW:
+        verdict, css = _("too low to conclude from: look at guidelines and labels"), "tag-warn"
+    elif value < ENOUGH:
+        verdict, css = _("tentative"), ""
+    return AgreementRow(name, f"{value:.2f}", verdict, css, percent(agreed / items), items)
 
 
 def _row(point: Point, counts: PersonCounts) -> PersonRow:

@@ -133,7 +133,9 @@ def _keep_slice_values(met: Sequence[SliceKey]) -> set[SliceKey]:
 
 
 def _upsert(cursor: Any, table: Table, sums: dict[tuple[Any, ...], Vector]) -> None:
-    rows = [(*key, *vector) for key, vector in sums.items() if any(vector)]
+    # psycopg sends no list of floats and ints: seconds that were told stand beside zeros of those who told none.
+    number = float if table.counter_type == "double precision" else int
+    rows = [(*key, *map(number, vector)) for key, vector in sums.items() if any(vector)]
     if not rows:
         return
     cursor.execute(_upsert_sql(table), [list(column) for column in zip(*rows, strict=True)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -16,9 +17,10 @@ from django.test.utils import CaptureQueriesContext
 from labeling.datasets.models import Dataset, WaitingDecision
 from labeling.datasets.services import publish
 from labeling.decisions.models import Decision
+from labeling.ids import BLOCK_SIZE, block_start, first_id_at
 from labeling.ingestion.models import Item, Prediction
 from labeling.ledger.checks import check_ledger
-from labeling.pipeline.sentinels import add_sentinels, projects_with_sentinels
+from labeling.pipeline.sentinels import _free_places, add_sentinels, projects_with_sentinels
 from labeling.pipeline.undoing import Barrier, find_barriers
 from labeling.projects.models import Project
 from labeling.review.models import Purpose, ReviewTask, Sentinel
@@ -93,17 +95,18 @@ def test_numbers_are_never_handed_out_twice(world: World, project: Project) -> N
     assert not ids & set(Prediction.objects.values_list("pk", flat=True))
 
 
-def test_where_no_place_is_free_there_is_none(world: World) -> None:
-    """Work that came while no test items were wanted left no places: none is made that could be told from it."""
-    project = world.make_project("late", policy={"audit_rate": 0, "sentinel_rate": 0})
-    otto, rita = world.api("otto", at=project), world.api("rita", at=project)
-    otto.predict([row() for _ in range(40)]).expect(200)
-    for task in rita.claim(20):
-        rita.decide(task, "confirmed").expect(201)
-    otto.put(f"/projects/{project.slug}/policy/", POLICY).expect(200)
-    assert add_sentinels(project.pk) == 0
-    otto.predict([row() for _ in range(40)]).expect(200)
-    assert add_sentinels(project.pk) > 0
+@pytest.mark.django_db
+def test_a_place_is_free_between_neighbours_of_one_block_or_nowhere() -> None:
+    """Work that came while no test items were wanted lies side by side: no test item gets in that could be told from it."""
+    start = block_start(first_id_at(datetime(2030, 1, 1, tzinfo=UTC)))
+    side_by_side = [ReviewTask(pk=start + 1 + 2 * number) for number in range(4)]
+    assert _free_places(side_by_side) == []
+    with_a_gap = [*side_by_side, ReviewTask(pk=start + 11)]
+    assert _free_places(with_a_gap) == [(start + 9, with_a_gap[-1])]
+    in_the_next_block = [*side_by_side, ReviewTask(pk=start + BLOCK_SIZE + 1)]
+    assert _free_places(in_the_next_block) == [], (
+        "what lies behind the last of a block may still be handed out"
+    )
 
 
 def test_a_wrong_one_says_what_has_had_to_be_corrected(project: Project) -> None:

@@ -155,6 +155,18 @@ def test_folding_counts_in_every_table_and_takes_back():
 
 
 @pytest.mark.django_db
+def test_who_tells_no_seconds_is_counted_beside_who_does():
+    """Whole and broken numbers in one batch once stopped the folder, and with it every count there was."""
+    history = History()
+    others = history.person("rolf", "reviewer")
+    told = {"reviewer": history.rita.pk, "queue": 4, "day": "2025-03-03", "reviewed": 1, "seconds": 2.5}
+    silent = {"reviewer": others.pk, "queue": 4, "day": "2025-03-03", "reviewed": 1}
+    append_delta(history.project.pk, [told, silent])
+    assert fold_deltas() == 1
+    assert sorted(ReviewerDay.objects.values_list("reviewed", "seconds")) == [(1, 0.0), (1, 2.5)]
+
+
+@pytest.mark.django_db
 def test_reviewer_entries_are_counted_by_day_and_queue():
     history = History()
     entry = {"reviewer": history.rita.pk, "queue": 4, "day": "2025-03-03", "reviewed": 1, "seconds": 2.5}

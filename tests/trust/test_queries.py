@@ -338,8 +338,8 @@ def test_a_question_that_cannot_be_answered_names_its_field(history, query, poin
 # --- What it costs ---------------------------------------------------------------------------------------------
 
 
-def fill(history, days):
-    """Every bucket of every day, as a project with ten million predictions a year has them."""
+def fill(history, days, times=1):
+    """Every bucket of every day, as a project with ten million predictions a year (or so many times more) has them."""
     counts = {
         "total": 500,
         "auto": 300,
@@ -356,6 +356,7 @@ def fill(history, days):
         "shadow_done": 30,
         "shadow_err": 20,
     }
+    counts = {name: times * count for name, count in counts.items()}
     place = {
         "project_id": history.project.pk,
         "period_id": history.period.pk,
@@ -385,8 +386,8 @@ def rows_read():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("query", [{}, {"every": "week"}, {"by": "model_version"}, {"by": "band"}])
-def test_ninety_days_are_read_from_less_than_ten_thousand_rows(history, query):
-    fill(history, 100)
+def test_a_hundred_million_predictions_are_read_from_less_than_ten_thousand_rows(history, query):
+    fill(history, 100, times=40)
     with connection.cursor() as cursor:
         cursor.execute("analyze labeling_trustday, labeling_trustcell, labeling_trustweek")
     start = T0.date() + 5 * DAY
@@ -394,14 +395,14 @@ def test_ninety_days_are_read_from_less_than_ten_thousand_rows(history, query):
     report = get_trust_report(
         history.project, TrustQuery(start=start, end=start + 89 * DAY, **query), now=NOW + 365 * DAY
     )
-    assert report.counts.total == 90 * 58 * 500
+    assert report.counts.total == 90 * 58 * 20_000 > 1e8
     assert rows_read() - before < 10_000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("params", [{}, {"by": "model_version"}, {"by": "reviewer"}, {"by": "band"}])
 def test_the_whole_page_reads_less_than_ten_thousand_rows_and_says_what_the_api_says(history, client, params):
-    fill(history, 100)
+    fill(history, 100, times=40)
     ReviewerDay.objects.bulk_create(
         ReviewerDay(
             project_id=history.project.pk,
@@ -452,4 +453,4 @@ def test_the_number_of_statements_is_the_same_for_ten_days_and_twenty(history):
                     history.project, TrustQuery(end=T0.date() + (days - 1) * DAY, **query), now=NOW
                 )
             counts.append(len(captured))
-    assert set(counts) == {8}
+    assert set(counts) == {9}

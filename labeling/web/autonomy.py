@@ -66,6 +66,11 @@ class Scale:
     def estimate_at(self) -> float:
         return self.place(self.estimate or 0.0)
 
+    @property
+    def estimate_is_below(self) -> bool:
+        """Whether its label fits beside that of the bound, out of the way of the limit's."""
+        return self.upper_at - self.estimate_at > 45.0
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

@@ -124,7 +124,7 @@ def place(
     ):
         occurred_at = candidate.row.occurred_at if door.rules.simulation else None
         keys = keys_of(occurred_at, zone) if occurred_at else today
-        placed.append(_place_one(door, candidate, next(ids), next(ids), now, keys, item_id))
+        placed.append(_place_one(door, candidate, prediction_id, task_id, now, keys, item_id))
     ensure_marks(door.queue_id, {p.task.priority for p in placed if p.task})
     return placed
 

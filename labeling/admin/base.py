@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.functional import cached_property
-from django.utils.translation import gettext as _
 
 from labeling.errors import LabelingError
 from labeling.history.actor import Actor
@@ -37,13 +35,6 @@ class ShortCount(BoundedPaginator):
         return len(rows.order_by().values_list("pk", flat=True)[:NEWEST])
 
 
-class NamedAutocomplete(AutocompleteSelect):
-    """Django's, with a text while nothing is chosen: it is what names the control for a screen reader."""
-
-    def build_attrs(self, base_attrs: Any, extra_attrs: Any = None) -> dict[str, Any]:
-        return {**super().build_attrs(base_attrs, extra_attrs), "data-placeholder": _("Choose one")}
-
-
 class AdminPage(ModelAdmin):
     """For administrators of the whole instance only; what a service refuses is said, and nothing is saved."""
 
@@ -52,11 +43,6 @@ class AdminPage(ModelAdmin):
     list_per_page = 50
     list_select_related = True
     actions: Any = None
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        if db_field.name in self.autocomplete_fields:
-            options["widget"] = NamedAutocomplete(db_field, self.admin_site)
-        return super().formfield_for_foreignkey(db_field, request, **options)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return _is_admin(request)

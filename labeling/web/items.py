@@ -17,6 +17,7 @@ from labeling.pipeline.search import FILTERS, PredictionPage, list_predictions
 from labeling.projects.access import Permission
 from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
+from labeling.review.models import TaskKind, TaskState
 from labeling.web.frame import project_frame
 from labeling.web.history import action_name
 from labeling.web.inputs import Block, show_input
@@ -55,6 +56,8 @@ class ItemPage:
     label_text: str
     reopens: int | None
     """The task whose decision counts, for whoever may correct it."""
+    waits_in: str | None
+    """The queue of a review that waits, for whoever may take it. Not of one without a suggestion: this page shows it."""
 
 
 @page("GET")
@@ -107,6 +110,7 @@ def detail(request: HttpRequest, slug: str, item_id: str) -> HttpResponse:
         if story["accepted_label"]
         else "",
         reopens=_find_reopenable(story) if frame.may_lead else None,
+        waits_in=_find_waiting(story) if frame.may_review else None,
     )
     return render(request, "item/detail.html", {"frame": frame, "item": context})
 
@@ -141,6 +145,11 @@ def _find_reopenable(story: dict[str, Any]) -> int | None:
     """The task of the last decision that stands and settles something."""
     settling = [d for d in story["decisions"] if not d["undone_at"] and d["verdict"] != Verdict.ESCALATED]
     return settling[-1]["task"] if settling else None
+
+
+def _find_waiting(story: dict[str, Any]) -> str | None:
+    waiting = (t for t in story["tasks"] if t["state"] == TaskState.WAITING and t["kind"] == TaskKind.REVIEW)
+    return next((task["queue"] for task in waiting), None)
 
 
 def _find_key(project: Project, number: str) -> str | None:

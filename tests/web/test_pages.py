@@ -564,6 +564,23 @@ class TestItems:
         assert as_("vic").get(f"{PROJECT}items/{number}/").status_code == 302
         assert as_("vic").get(f"{PROJECT}items/nowhere/").status_code == 404
 
+    def test_an_item_that_waits_leads_to_the_desk(self, as_: As, world: World) -> None:
+        world.api("otto").predict(a_row(id="first")).expect(201)
+        world.api("otto").predict(a_row(id="a b&c")).expect(201)
+        page = as_("lea").get(f"{PROJECT}items/a%20b%26c/").content.decode()
+        address = f"{PROJECT}review/default/?q=a%20b%26c"
+        assert f'href="{address}"' in page
+        desk = words_of(as_("lea").get(address))
+        assert "a b&c" in desk
+        assert "first" not in desk
+        assert "Review it" not in words_of(as_("vic").get(f"{PROJECT}items/first/")), "viewers only look"
+
+    def test_an_item_without_a_suggestion_does_not(self, as_: As, world: World) -> None:
+        world.api("otto").predict(a_row(id="low", confidence=0.1)).expect(201)
+        assert "Review it" not in words_of(as_("lea").get(f"{PROJECT}items/low/")), (
+            "this page shows the model's answer"
+        )
+
     def test_models(self, as_: As, world: World) -> None:
         decide_some(world)
         text = words_of(as_("rita").get(PROJECT + "models/"))

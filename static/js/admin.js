@@ -1,0 +1,8 @@
+// Names for the choosers of Django's admin (select2): they say what is chosen, and not what for.
+addEventListener("load", () => {
+  for (const chosen of document.querySelectorAll(".select2-selection__rendered[id]")) {
+    const field = chosen.id.replace(/^select2-(.*)-container$/, "$1");
+    const label = document.querySelector(`label[for="${CSS.escape(field)}"]`);
+    if (label) chosen.setAttribute("aria-label", label.textContent.trim().replace(/:$/, ""));
+  }
+});

@@ -21,6 +21,7 @@ from labeling.errors import (
     LabelingError,
     NotAllowedError,
     NotFoundError,
+    UnavailableError,
 )
 from labeling.web.wording import in_language
 
@@ -33,6 +34,7 @@ _STATUS: dict[type[LabelingError], int] = {
     NotFoundError: 404,
     ConflictError: 409,
     BusyError: 429,
+    UnavailableError: 503,
 }
 
 
@@ -106,4 +108,5 @@ def _title(status: int) -> str:
         409: _("Something was faster"),
         422: _("This cannot be saved as it is"),
         429: _("Too much at once"),
+        503: _("Not available now"),
     }.get(status, _("This did not work"))

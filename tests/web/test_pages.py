@@ -13,8 +13,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from labeling.api.problems import problem_of
 from labeling.datasets.models import Publication
 from labeling.datasets.services import publish
+from labeling.errors import LabelingError, say
 from labeling.history.models import HistoryEvent
 from labeling.projects.models import ApiKey, LabelSchema, Membership, Project
 from labeling.projects.queries import get_guidelines
@@ -24,6 +26,7 @@ from labeling.routing.queries import get_policy
 from labeling.routing.services import publish_policy
 from labeling.trust.services import fold_deltas
 from labeling.trust.steering import stop_automatic
+from labeling.web.page import status_of
 from tests.web.conftest import As
 from tests.web.reading import FRAGMENT, fields_of, words_of
 from tests.world import World, a_row
@@ -619,6 +622,13 @@ class TestAccountAndErrors:
         assert "HX-Request" in answer.headers["Vary"]
         assert world.letters
         assert "may not do this" in words_of(rita.get(PROJECT + "audit/"))
+
+    @pytest.mark.parametrize("kind", LabelingError.__subclasses__())
+    def test_pages_and_api_agree_on_the_status_of_an_error(self, kind: type[LabelingError]) -> None:
+        error = kind("some_code", say("Something."))
+        told = problem_of(error)
+        assert told is not None
+        assert status_of(error) == told[0]["status"]
 
     def test_a_stop_is_on_every_page(self, as_: As, world: World) -> None:
         project = world.letters

@@ -28,7 +28,11 @@ STAGES = (
 FILES = [path for path in sorted(LABELING.rglob("*.py")) if "migrations" not in path.parts]
 STAGE_FILES = [path for path in FILES if path.relative_to(LABELING).parts[0] in STAGES]
 
-LATE_IMPORTS = {"labeling/management/commands/demo.py"}  # the demo's packages may not be installed
+LATE_IMPORTS = {
+    "labeling/management/commands/demo.py",  # the demo's packages may not be installed
+    "labeling/alerts/delivery.py",  # an HTTP client, 15 MB in each process, for the few alerts that go to a webhook
+    "labeling/routing/conditions.py",  # the condition language, 25 MB, for the few policies that have a rule
+}
 NO_NAMES = {"utils", "helpers", "common", "core", "misc"}
 
 

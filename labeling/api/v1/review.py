@@ -157,6 +157,7 @@ class ClaimView(QuickView):
         responses=inline_serializer("Claimed", {"tasks": ClaimedOut(many=True)}),
     )
     def post(self, request: Request, slug: str) -> HttpResponse:
+        """Hold the next waiting tasks of a queue, or one certain task; an empty list when nothing waits."""
         return self.answer_signed_in(request, slug=slug)
 
     def answer(self, request: HttpRequest, actor: Actor, *, slug: str) -> HttpResponse:
@@ -175,6 +176,7 @@ class ClaimView(QuickView):
 class DecisionView(QuickView):
     @extend_schema(operation_id="decide", request=DecisionIn, responses={200: DecisionOut, 201: DecisionOut})
     def post(self, request: Request, task_id: int) -> HttpResponse:
+        """Decide a task that the token holds; the same request again is answered by 200 with the same body."""
         return self.answer_signed_in(request, task_id=task_id)
 
     def answer(self, request: HttpRequest, actor: Actor, *, task_id: int) -> HttpResponse:

@@ -77,7 +77,7 @@ def problem(
 
 
 def field_errors(errors: Sequence[FieldError]) -> list[dict[str, str]]:
-    return [{"pointer": e.pointer, "code": e.code, "detail": e.detail} for e in errors]
+    return [{"pointer": e.pointer, "code": e.code, "detail": str(e.detail)} for e in errors]
 
 
 def problem_response(body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> HttpResponse:

@@ -346,7 +346,7 @@ def _line(answer: Accepted) -> _Line:
         line.errors = field_errors(answer.errors)
     else:
         detail = _REFUSED if status == "refused" else _CONFLICTS[answer.code]
-        line.errors = [{"pointer": "", "code": answer.code, "detail": detail}]
+        line.errors = [{"pointer": "", "code": answer.code, "detail": str(detail)}]
     return line
 
 

@@ -165,7 +165,7 @@ def without_values(page: str) -> str:
     """A page without what differs from item to item anyway: ids, tokens, labels and the like."""
     page = re.sub(r"item-\d+|[0-9a-f]{8}-[0-9a-f-]{27}|[A-Za-z0-9]{64}|\d{10,}", "…", page)
     page = re.sub(r"[A-Za-z0-9_-]{20,}(:[A-Za-z0-9_-]+)*", "…", page)
-    page = re.sub(r"\b[abc]\b", "…", page)
+    page = re.sub(r"\b[abc]\b|\b\d\d:\d\d(:\d\d)?\b|\b\d+\s(min|s|h)\b", "…", page)
     page = re.sub(r"0\.\d+|\b10 %|\b80 %|\b\d+ s\b", "…", page)
     page = re.sub(r"<(input|button|label|li)[^>]*>", "<…>", page)
     return re.sub(r"\s+", " ", page)

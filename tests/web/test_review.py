@@ -113,7 +113,7 @@ class TestThePage:
 
     def test_queries_do_not_grow_with_the_queue(self, as_: As, world: World) -> None:
         counts = []
-        for size in (5, 20):
+        for size in (1, 5, 20):  # the first has what the process remembers read
             rows(world, size)
             client = as_("rita")
             client.get("/")
@@ -129,7 +129,7 @@ class TestThePage:
                 claimed_at=None,
                 lease_expires_at=None,
             )
-        assert counts[0] == counts[1]
+        assert counts[1] == counts[2]
 
 
 class TestDeciding:

@@ -122,7 +122,7 @@ def test_checked_errors_are_an_upper_bound_with_its_limit(history, visit):
     text = visit().text_of_page
     upper = get_trust_report(history.project, TrustQuery()).now["auto_error_upper"].value
     assert f"at most {trust_words.at_most(upper)}".replace("\u202f", " ") in text
-    assert "limit 2 %, true at every look 0 of 30 blind checks" in text
+    assert "limit 2 %, true at every look 0 of 30 labels" in text
     assert "model error, all predictions" in text
 
 

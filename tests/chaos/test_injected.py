@@ -19,9 +19,9 @@ import django
 django.setup()
 from labeling import tasks
 from labeling.datasets import batches, services as datasets
-from labeling.pipeline import settling
+from labeling.pipeline import deciding, holding
 from labeling.review import services as review
-for function in (batches.claim_rows, datasets.publish_due, settling.offer_decision, review.lock_claimed_task):
+for function in (batches.claim_rows, datasets.publish_due, deciding.write_decision, holding.require_held):
     print(function.__code__.co_filename)
 print((review.timezone.now() - django.utils.timezone.now()).total_seconds() > 80)
 """

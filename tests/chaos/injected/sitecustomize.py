@@ -49,17 +49,13 @@ class _JumpingClock:
 def change_claims(services):
     """Leases follow the jumping clock. Broken `token`: whoever once held a task may still decide it."""
     services.timezone = _JumpingClock(services.timezone)
-    checked = services.lock_claimed_task
+    checked = services.require_held
 
-    def lock_claimed_task(*, task_id, token, by):
-        if not is_broken("token"):
-            return checked(task_id=task_id, token=token, by=by)
-        task = services.get_task_of_any_queue(by, task_id, for_update=True)
-        if task.state != services.TaskState.CLAIMED:
-            raise services.claim_lost(task, token)
-        return task
+    def require_held(task, token, by):
+        if not is_broken("token") or task.state != services.TaskState.CLAIMED:
+            checked(task, token, by)
 
-    services.lock_claimed_task = lock_claimed_task
+    services.require_held = require_held
 
 
 def change_batches(batches):
@@ -81,23 +77,28 @@ def change_batches(batches):
 
 
 def change_datasets(services):
-    """Some decisions commit late: what they offer appears after rows with larger numbers. Broken `sweep`: nobody looks for
-    publications whose bell was lost."""
-    due, offer = services.publish_due, services.offer_decision
+    """Broken `sweep`: nobody looks for publications whose bell was lost."""
+    due = services.publish_due
+    services.publish_due = lambda *given, **named: [] if is_broken("sweep") else due(*given, **named)
 
-    def offer_decision(**named):
-        offer(**named)
+
+def change_recording(recording):
+    """Some decisions commit late: what they offer to the dataset appears after rows with larger numbers."""
+    written = recording.write_decision
+
+    def write_decision(**named):
+        written(**named)
         if random.random() < control().get("late", 0):
             time.sleep(random.uniform(0.05, control().get("late_s", 0.4)))
 
-    services.offer_decision = offer_decision
-    services.publish_due = lambda *given, **named: [] if is_broken("sweep") else due(*given, **named)
+    recording.write_decision = write_decision
 
 
 CHANGES = {
     "labeling.review.services": change_claims,
     "labeling.datasets.batches": change_batches,
     "labeling.datasets.services": change_datasets,
+    "labeling.pipeline.recording": change_recording,
 }
 
 

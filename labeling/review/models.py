@@ -207,6 +207,11 @@ class TakenBack(models.Model):
     holder = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     reason = models.TextField(blank=True)
+    reopened = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="The claim was for a correction; the decision it was about stands",
+    )
     at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:

@@ -35,6 +35,7 @@ def take_back(*, task_id: int, by: Actor, reason: str = "") -> dict[str, Any]:
         holder_id=cast(int, task.claimed_by_id),
         by_id=by.user_id,
         reason=reason,
+        reopened=task.reopened,
     )
     Exclusion.objects.update_or_create(
         task=task,
@@ -56,7 +57,8 @@ def take_back(*, task_id: int, by: Actor, reason: str = "") -> dict[str, Any]:
 def _get_repeated(task: ReviewTask, by: Actor) -> TakenBack:
     """The taking back that this request has already done, while nothing else has happened to the task."""
     last = TakenBack.objects.filter(task=task).select_related("holder").order_by("-pk").first()
-    if task.state != TaskState.WAITING or last is None or last.by_id != by.user_id:
+    rests = TaskState.DECIDED if last is not None and last.reopened else TaskState.WAITING
+    if task.state != rests or last is None or last.by_id != by.user_id:
         raise ConflictError("not_claimed", say("Nobody holds this task."))
     return last
 

@@ -93,13 +93,13 @@ class KeyForm(PageForm):
         required=False,
         min_value=1,
         max_value=MOST_PER_SECOND,
-        label=gettext_lazy("Most requests a second, if you like"),
+        label=gettext_lazy("Requests a second"),
     )
     rows_per_second = forms.IntegerField(
         required=False,
         min_value=1,
         max_value=MOST_PER_SECOND,
-        label=gettext_lazy("Most predictions a second, if you like"),
+        label=gettext_lazy("Predictions a second"),
     )
 
     def __init__(self, frame: ProjectFrame, *args: Any) -> None:

@@ -57,6 +57,18 @@ def test_taking_back_can_be_repeated_and_is_one_event(world: World, held: dict[s
     take(world.api("otto"), held).expect_problem(409, "not_claimed")
 
 
+def test_taking_back_a_correction_can_be_repeated_too(world: World, held: dict[str, Any]) -> None:
+    lea, rita = world.api("lea"), world.api("rita")
+    rita.decide(held, "confirmed").expect(201)
+    rita.post(f"/tasks/{held['task']}/reopen/", {}).expect(200)
+    assert (
+        take(lea, held).expect(200) == take(lea, held).expect(200) == {"task": held["task"], "holder": "rita"}
+    )
+    assert TakenBack.objects.count() == 1
+    assert ReviewTask.objects.get().state == "decided"
+    take(world.api("otto"), held).expect_problem(409, "not_claimed")
+
+
 def test_what_was_decided_in_time_stays_and_cannot_be_taken_back(world: World, held: dict[str, Any]) -> None:
     world.api("rita").decide(held, "confirmed").expect(201)
     take(world.api("lea"), held).expect_problem(409, "not_claimed")

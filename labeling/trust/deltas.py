@@ -108,8 +108,9 @@ def append_delta(project_id: int, entries: Sequence[Mapping[str, object]]) -> No
     """Leave `Entry` and `ReviewerEntry` objects for the folder, inside the caller's transaction. Nothing for no entries."""
     if not entries:
         return
+    payload = encode_entries(entries)
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [project_id, encode_entries(entries)])
+        cursor.execute(_INSERT, [project_id, payload])
 
 
 def encode_entries(entries: Sequence[Mapping[str, object]]) -> str:

@@ -42,6 +42,7 @@ def sign_in(place: Place) -> str:
         "Referer": f"http://127.0.0.1:{place.port}/",
     }
     _, new = _ask_with_cookies(wire, request("POST", "/account/sign-in/", form, headers=headers))
+    wire.close()
     return "; ".join(filter(None, (cookies, new)))
 
 

@@ -78,7 +78,7 @@ def test_without_the_sweep_it_fails(place: Place) -> None:
     with load_on(*place, slug="sweep", seed=SEED) as load:
         load.control.say(broken=["sweep"])
         _wait_for_publications(load, 1)
-        for _time in range(5):
+        for _time in range(MOST_STRIKES):
             load.strike("pause worker, lose its bells", give_up_s=10)
             if load.report.findings.other:
                 break

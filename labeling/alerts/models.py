@@ -123,6 +123,7 @@ class AlertDelivery(models.Model):
     sent_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name_plural = "alert deliveries"
         constraints = [
             models.UniqueConstraint(fields=["alert", "recipient", "event"], name="one_message_per_event")
         ]

@@ -16,6 +16,8 @@ from reviewapp.stack.home import Home
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 WORKER_PROCESSES = 2
+# glibc gives each thread an arena of its own otherwise, and each keeps what its thread once needed. Other systems ignore it.
+FEW_ARENAS = {"MALLOC_ARENA_MAX": "2"}
 # Places of programs that nobody waits for.
 BACKGROUND = range(30, 60)
 
@@ -115,7 +117,7 @@ def _python(name: str, place: int, arguments: list[str], *, stop_within_s: int =
         place=place,
         command=as_child(command, stop_with=signal.SIGTERM, directory=str(PROJECT)),
         stop_within_s=stop_within_s,
-        environment={"REVIEWAPP_ROLE": name},
+        environment={"REVIEWAPP_ROLE": name, **FEW_ARENAS},
     )
 
 

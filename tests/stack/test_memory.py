@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -15,9 +16,11 @@ from tests.stack.memory import held_mb, stack_mb, web_workers_mb
 
 pytestmark = pytest.mark.slow
 
-# A request that keeps a kilobyte for ever shows as 4 MB over this many. What an allocator keeps is less.
+# A request that keeps a kilobyte for ever adds 2 MB to each of two workers in every round. What an allocator or a thread keeps
+# for itself comes in some rounds and not in others.
 REQUESTS = 4_000
-NOISE_MB = 4.0
+ROUNDS, JUDGED = 6, 3
+NOISE_MB = 1.5
 
 
 def test_the_whole_stack_is_small_and_requests_leave_nothing_behind(instance: Instance) -> None:
@@ -31,13 +34,14 @@ def test_the_whole_stack_is_small_and_requests_leave_nothing_behind(instance: In
     place.call("POST", "/projects/", memory.project())
     mixed = [place.port, memory.SLUG, place.headers(), sign_in(place)]
     held = []
-    for _ in range(4):  # in the first rounds, each thread of each process loads what it needs
+    for _ in range(ROUNDS):  # in the first ones, each thread of each process loads what it needs
         samples = memory.load(mixed, REQUESTS)
         assert not samples.errors
         assert len(samples.seconds) == REQUESTS
         held.append(sum(web_workers_mb(instance)) / 2)
     assert held[-1] <= 200
-    assert held[3] - held[2] <= NOISE_MB, held
+    added = [after - before for before, after in pairwise(held)]
+    assert min(added[-JUDGED:]) <= NOISE_MB, held
 
 
 def test_a_process_that_keeps_something_is_seen() -> None:

@@ -14,7 +14,6 @@ from bench.wire import Wire, request
 from tests.stack.instance import PROJECT, clean_environment, free_port, wait_for
 
 FIRST_WITHIN_S, STOP_WITHIN_S = 600.0, 20.0
-LEFT_OUT = "installs every package, which alone takes most of a quick run's time"
 
 
 def measure(_quick: bool) -> list[Result]:

@@ -17,7 +17,7 @@ from bench.place import Place, Spent
 from bench.results import Result
 from bench.rows import POLICY, SCHEMA
 
-LEDGER_ROWS, QUICK_LEDGER_ROWS = 5_000_000, 60_000
+LEDGER_ROWS, QUICK_LEDGER_ROWS = 5_000_000, 20_000
 _PIECE = 500_000
 _PATIENCE_S = 120.0
 

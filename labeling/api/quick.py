@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from django.http import HttpRequest, HttpResponse
 from rest_framework import serializers
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -19,12 +19,15 @@ from labeling.api.bodies import JSON_TYPE, BodyError, read_body
 from labeling.api.limits import Allowance, allowance_of
 from labeling.api.problems import problem_of, problem_response
 from labeling.api.v1.inputs import checked_value
+from labeling.errors import LabelingError
 from labeling.history.actor import Actor
-from labeling.ingestion.decoding import decode_value
+from labeling.ingestion.decoding import MalformedError, decode_value
 from labeling.projects.key_use import note_key_use
 from labeling.projects.services import digest_of
 
 S = TypeVar("S", bound=msgspec.Struct)
+# What may have another answer for another key. A database that is away has the same for all.
+_REFUSALS = (LabelingError, APIException, BodyError, MalformedError)
 _MOST = 1_000
 
 
@@ -60,24 +63,24 @@ class QuickView(APIView):
             return problem_response(*found)
 
     def _answer_key(self, request: HttpRequest, plain: str, **kwargs: Any) -> HttpResponse:
-        """For the key as it is remembered. What failed is tried again where the key has changed meanwhile."""
+        """For the key as it is remembered. What was refused is tried again where the key has changed meanwhile.
+
+        More than the key's limits is refused at once: it must not cost a look-up.
+        """
         digest = digest_of(plain)
-        known = _remembered.get(digest)
-        if known is None:
-            known = _look_up(plain, digest)
-            return self._answer_within(known, request, **kwargs)
+        remembered = _remembered.get(digest)
+        known = remembered or _look_up(plain, digest)
+        if known.allowance:
+            known.allowance.take_request()
+        if remembered is None:
+            return self.answer(request, known.actor, **kwargs)
         note_key_use(known.key_id)
         try:
-            return self._answer_within(known, request, **kwargs)
-        except Exception:
+            return self.answer(request, known.actor, **kwargs)
+        except _REFUSALS:
             if (fresh := _look_up(plain, digest)) == known:
                 raise
         return self.answer(request, fresh.actor, **kwargs)
-
-    def _answer_within(self, known: _Known, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        if known.allowance:
-            known.allowance.take_request()
-        return self.answer(request, known.actor, **kwargs)
 
     def answer_signed_in(self, request: Request, **kwargs: Any) -> HttpResponse:
         """What the method that DRF dispatches to does."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from random import Random
+from random import SystemRandom
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -32,7 +32,7 @@ _REVIEW: Final = Route.REVIEW.value
 _FALLBACK: Final = Route.FALLBACK.value
 
 SPARE_SHARE: Final = 0.2
-_rng = Random()
+_rng = SystemRandom()  # web workers are forks: a seed of ours would be the same in all of them
 
 
 class StaleRulesError(Exception):

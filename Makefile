@@ -42,7 +42,7 @@ chaos: $(DEV_NEEDS) ## kill, pause and cut a loaded instance and check what it p
 bench: $(DEV_NEEDS) ## the benchmarks, on an instance of their own (ARGS=--only=NAME,...)
 	@exec $(BIN)/python -m bench $(ARGS)
 
-bench-quick: $(DEV_NEEDS) ## the same with small sizes, in about a minute
+bench-quick: $(DEV_NEEDS) ## the same with small sizes, in a minute and a half
 	@exec $(BIN)/python -m bench --quick $(ARGS)
 
 trust-life: $(DEV_NEEDS) ## a whole life of earned autonomy over HTTP, about a quarter of an hour (DATA=folder of replay files)

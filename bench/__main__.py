@@ -38,7 +38,7 @@ class Run:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes, under 90 s")
+    parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument(
         "--rows", type=int, help=f"stored predictions (default {ROWS:,}, quick {QUICK_ROWS:,})"
     )

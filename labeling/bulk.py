@@ -51,6 +51,17 @@ def prepared_cursor() -> CursorWrapper:
     )
 
 
+def fetch_meanwhile(
+    statement: str, values: Sequence[Any], meanwhile: Callable[[], None]
+) -> list[tuple[Any, ...]]:
+    """The rows of a statement, which the server looks for while `meanwhile` runs; that may not use the connection."""
+    with prepared_cursor() as cursor, connection.wrap_database_errors, connection.connection.pipeline():
+        cursor.execute(statement, values)
+        meanwhile()
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
+
+
 def copy_lines(
     table: str, columns: Sequence[str], lines: Iterable[str], *, meanwhile: Callable[[], None] | None = None
 ) -> None:

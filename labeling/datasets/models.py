@@ -125,9 +125,16 @@ class WaitingDecision(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="waiting", db_index=False)
+    # Offered by the statement that writes the decision, which has found the datasets of its project.
+    dataset = models.ForeignKey(
+        Dataset, on_delete=models.PROTECT, related_name="waiting", db_index=False, db_constraint=False
+    )
     decision = models.ForeignKey(
-        "labeling.Decision", on_delete=models.PROTECT, related_name="+", db_index=False
+        "labeling.Decision",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     removes = models.BooleanField(default=False, db_default=False)
     publication = models.ForeignKey(

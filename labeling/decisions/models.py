@@ -43,9 +43,19 @@ class Decision(models.Model):
     `agreed` says whether it equals the model's output. One claim token can make one decision.
     """
 
+    # No foreign keys: the statement that writes a decision has read and locked what it names, and checks would lock the rows of
+    # its project and person for every decision (docs/decisions/0010-no-foreign-keys-where-people-wait.md).
     id = models.BigIntegerField(primary_key=True, db_default=NextId())
-    project = models.ForeignKey("labeling.Project", on_delete=models.PROTECT, related_name="decisions")
-    task = models.ForeignKey("labeling.ReviewTask", on_delete=models.PROTECT, related_name="decisions")
+    project = models.ForeignKey(
+        "labeling.Project",
+        on_delete=models.PROTECT,
+        related_name="decisions",
+        db_constraint=False,
+        db_index=False,
+    )
+    task = models.ForeignKey(
+        "labeling.ReviewTask", on_delete=models.PROTECT, related_name="decisions", db_constraint=False
+    )
     item_id = models.BigIntegerField()
     prediction_id = models.BigIntegerField()
     purpose = models.CharField(max_length=20)
@@ -58,10 +68,21 @@ class Decision(models.Model):
     request_hash = models.UUIDField(
         help_text="Fingerprint of the request, to tell a repeat from another answer"
     )
-    supersedes = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="superseded_by")
+    supersedes = models.ForeignKey(
+        "self",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="superseded_by",
+        db_constraint=False,
+        db_index=False,
+    )
     guidelines_number = models.PositiveIntegerField(default=0)
     decided_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="decisions",
+        db_constraint=False,
+        db_index=False,
     )
     claimed_at = models.DateTimeField(null=True)
     decided_at = models.DateTimeField(db_default=Now())
@@ -106,7 +127,12 @@ class AcceptedLabel(models.Model):
     item_id = models.BigIntegerField(primary_key=True)
     project_id = models.BigIntegerField()
     decision = models.ForeignKey(
-        Decision, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+        Decision,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     output = JsonText(null=True)
     origin = models.CharField(max_length=20, choices=Origin, null=True)
@@ -127,7 +153,12 @@ class Outcome(models.Model):
     origin = models.CharField(max_length=20, choices=Origin)
     verdict = models.CharField(max_length=20, choices=Verdict, null=True)
     decision = models.ForeignKey(
-        Decision, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+        Decision,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     decided_at = models.DateTimeField(db_default=Now())
     revision = models.PositiveIntegerField()

@@ -329,14 +329,20 @@ def _needs_full_walk(encoded: bytes) -> bool:
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:
-    if type(value) not in _NESTED:
-        return False
-    if limit == 0:
-        return True
-    parts = value.values() if type(value) is dict else value
-    if _NESTED.isdisjoint(map(type, parts)):  # most parts are scalars, and this runs for every row
-        return False
-    return any(_depth_exceeds(part, limit - 1) for part in parts if type(part) in _NESTED)
+    level = [value] if type(value) in _NESTED else []
+    while level:
+        if limit == 0:
+            return True
+        limit -= 1
+        deeper: list[Any] = []
+        for one in level:
+            parts = one.values() if type(one) is dict else one
+            if not _NESTED.isdisjoint(
+                map(type, parts)
+            ):  # most parts are scalars, and this runs for every row
+                deeper += [part for part in parts if type(part) in _NESTED]
+        level = deeper
+    return False
 
 
 def _walk(value: Any, pointer: str, depth: int) -> list[FieldError]:

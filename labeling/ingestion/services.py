@@ -1,6 +1,6 @@
 """Writing items, predictions and their keys. Called by the pipeline inside its transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-from labeling.bulk import NULL, array, copy_lines, json_text, moment, text
+from labeling.bulk import NULL, array, copy_lines, fetch_meanwhile, json_text, moment, text
 from labeling.ingestion.candidates import Candidate, details_json
 from labeling.ingestion.models import ModelVersion
 
@@ -149,23 +149,29 @@ def _get_or_create_version(project_id: int, name: str, version: str) -> tuple[in
     return made.pk, created
 
 
-def copy_new_items(predictions: Sequence[RoutedPrediction]) -> None:
+def copy_new_items(predictions: Sequence[RoutedPrediction], *, meanwhile: Callable[[], None]) -> None:
     """Items, keys and first predictions. Keys go in order of their hash, so that two batches cannot deadlock.
 
-    While the server takes in one table's rows, those of the next are put together.
+    While the server takes in one table's rows, those of the next are put together; while it takes in the last ones,
+    `meanwhile` runs.
     """
     items: list[str] = []
     rows: list[str] = []
-
-    def prepare() -> None:
-        items.extend([_item_line(p) for p in predictions])
-        rows.extend([_prediction_line(p) for p in predictions])
-
     keys = [_key_line(p) for p in predictions]
     keys.sort()  # each begins with its hash
-    copy_lines("labeling_itemkey", KEY_COLUMNS, keys, meanwhile=prepare)
-    copy_lines("labeling_item", ITEM_COLUMNS, items)
-    copy_lines("labeling_prediction", PREDICTION_COLUMNS, rows)
+    copy_lines(
+        "labeling_itemkey",
+        KEY_COLUMNS,
+        keys,
+        meanwhile=lambda: items.extend([_item_line(p) for p in predictions]),
+    )
+    copy_lines(
+        "labeling_item",
+        ITEM_COLUMNS,
+        items,
+        meanwhile=lambda: rows.extend([_prediction_line(p) for p in predictions]),
+    )
+    copy_lines("labeling_prediction", PREDICTION_COLUMNS, rows, meanwhile=meanwhile)
 
 
 def copy_further_predictions(predictions: Sequence[RoutedPrediction]) -> None:
@@ -181,19 +187,17 @@ def copy_further_predictions(predictions: Sequence[RoutedPrediction]) -> None:
     copy_lines("labeling_prediction", PREDICTION_COLUMNS, [_prediction_line(p) for p in predictions])
 
 
-def find_keys(key_hashes: Sequence[str]) -> dict[str, "KnownItem"]:
-    """What is known of these items, by key hash."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            select key_hash, item_id, input_hash, model_version_id, content_hash, route, policy_number
-            from labeling_itemkey where key_hash = any(%s::uuid[])
-            """,
-            [array(key_hashes)],
-        )
-        return {
-            row[0].hex: KnownItem(row[1], row[2].hex, row[3], row[4].hex, row[5], row[6]) for row in cursor
-        }
+def find_keys(key_hashes: Sequence[str], *, meanwhile: Callable[[], None]) -> dict[str, "KnownItem"]:
+    """What is known of these items, by key hash. `meanwhile` runs while the server looks; it may not ask the server."""
+    rows = fetch_meanwhile(
+        """
+        select key_hash, item_id, input_hash, model_version_id, content_hash, route, policy_number
+        from labeling_itemkey where key_hash = any(%s::uuid[])
+        """,
+        [array(key_hashes)],
+        meanwhile,
+    )
+    return {row[0].hex: KnownItem(row[1], row[2].hex, row[3], row[4].hex, row[5], row[6]) for row in rows}
 
 
 def find_further_keys(item_ids: Sequence[int]) -> dict[tuple[int, int], "KnownPrediction"]:

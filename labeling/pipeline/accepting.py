@@ -5,7 +5,7 @@ everything else to `accept_predictions`. Both write only while the rules they ro
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import TypeVar
@@ -18,10 +18,25 @@ from labeling.decisions.outcomes import add_outcomes
 from labeling.ingestion.candidates import Candidate, fingerprint
 from labeling.ingestion.decoding import BadRow, Row
 from labeling.ingestion.partitions import ensure_partitions, is_missing_partition
-from labeling.ingestion.services import copy_new_items, find_keys, get_model_version_ids
+from labeling.ingestion.services import (
+    KnownItem,
+    copy_new_items,
+    find_keys,
+    get_model_version_ids,
+)
 from labeling.pipeline.known import LabelledMeanwhileError, settle_known
-from labeling.pipeline.placing import GUARD, Accepted, Door, Placed, StaleRulesError, place
+from labeling.pipeline.placing import (
+    GUARD,
+    Accepted,
+    Door,
+    Placed,
+    StaleRulesError,
+    place,
+    place_at,
+    take_places,
+)
 from labeling.pipeline.single import write_new_row
+from labeling.review.marks import ensure_marks
 from labeling.review.tasks import copy_tasks
 from labeling.routing.queries import RoutingRules
 from labeling.trust.deltas import Tally, append_delta
@@ -101,17 +116,22 @@ def _write(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
     """1. guard  2. known or new  3. new ones by COPY  4. known ones, in order  5. counts."""
     _pass_guard(door)
     now = timezone.now()
-    known = find_keys([candidate.key_hash for candidate in candidates])
-    placed, refused, rest = _place_new(door, candidates, known.keys(), now)
+    known, placed, refused, rest = _place_new(door, candidates, now)
     tally = Tally()
+    answers = refused
     if placed:
-        copy_new_items([p.prediction for p in placed])
-        copy_tasks([p.task for p in placed if p.task])
+        tasks = [p.task for p in placed if p.task]
+        ensure_marks(door.queue_id, {task.priority for task in tasks})
+
+        def answer() -> None:
+            for p in placed:
+                tally.add(p.place, p.counts)
+            answers.extend([p.answer() for p in placed])
+
+        copy_new_items([p.prediction for p in placed], meanwhile=answer)
+        copy_tasks(tasks)
         final = [p.prediction.id for p in placed if p.output is not None]
         add_outcomes(door.rules.project_id, ids=final, of_predictions=True)
-        for p in placed:
-            tally.add(p.place, p.counts)
-    answers = [p.answer() for p in placed] + refused
     if rest:
         known |= {p.prediction.candidate.key_hash: p.prediction.as_known() for p in placed}
         answers += settle_known(door, rest, known, tally, now)
@@ -120,32 +140,44 @@ def _write(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
 
 
 def _place_new(
-    door: Door, candidates: Sequence[Candidate], known: Collection[str], now: datetime
-) -> tuple[list[Placed], list[Accepted], list[Candidate]]:
-    """The rows that make a new item, those refused as too many reviews wait, and those about items that are known.
+    door: Door, candidates: Sequence[Candidate], now: datetime
+) -> tuple[dict[str, KnownItem], list[Placed], list[Accepted], list[Candidate]]:
+    """The items that are known, the rows that make a new item, those refused as too many reviews wait, and those about items
+    that are known.
 
-    Of an item's rows the first makes it; the next one is tried only where the one before was refused.
+    Of an item's rows the first makes it; the next one is tried only where the one before was refused. Nearly all are new, so
+    the first ones are placed while the server looks for them.
     """
     rows_of: dict[str, deque[Candidate]] = {}
-    rest = []
     for candidate in candidates:
-        if candidate.key_hash in known:
-            rest.append(candidate)
-        else:
-            rows_of.setdefault(candidate.key_hash, deque()).append(candidate)
-    placed, refused = [], []
-    while rows_of:
-        made = place(door, [rows.popleft() for rows in rows_of.values()], now)
-        for key, one in zip(list(rows_of), made, strict=True):
-            if door.rules.refuses_reviews and one.needs_a_person:
-                refused.append(one.refused())
-                if rows_of[key]:
-                    continue
-            else:
-                placed.append(one)
-                rest += rows_of[key]
-            del rows_of[key]
-    return placed, refused, rest
+        rows_of.setdefault(candidate.key_hash, deque()).append(candidate)
+    places, made = take_places(door, len(rows_of)), list[Placed]()
+    known = find_keys(
+        list(rows_of),
+        meanwhile=lambda: made.extend(place_at(door, [rows[0] for rows in rows_of.values()], places, now)),
+    )
+    placed, refused, rest = list[Placed](), list[Accepted](), list[Candidate]()
+    for first in made:
+        key = first.prediction.candidate.key_hash
+        if key not in known:
+            taken = _first_taken(door, first, rows_of[key], refused, now)
+            placed += [taken] if taken else []
+        rest += rows_of[key]
+    rest.sort(key=attrgetter("index"))
+    return known, placed, refused, rest
+
+
+def _first_taken(
+    door: Door, placed: Placed | None, rows: deque[Candidate], refused: list[Accepted], now: datetime
+) -> Placed | None:
+    """The first of a new item's rows that is not refused, if any; it and those before it leave `rows`."""
+    while placed:
+        rows.popleft()
+        if not (door.rules.refuses_reviews and placed.needs_a_person):
+            return placed
+        refused.append(placed.refused())
+        placed = place(door, [rows[0]], now)[0] if rows else None
+    return None
 
 
 def _pass_guard(door: Door) -> None:

@@ -41,6 +41,8 @@ from labeling.pipeline.settling import (
 )
 from labeling.projects.access import Permission, require
 from labeling.review import services as review
+from labeling.review.claiming import OpenQueue, claim_after_decision, claim_with_decision, show_claims
+from labeling.review.claims import Claim
 from labeling.review.models import Purpose, ReviewQueue, ReviewTask, TaskState
 from labeling.review.showing import shown_prediction
 from labeling.review.tasks import DEFAULT_QUEUE, LEADS_QUEUE
@@ -55,6 +57,16 @@ class DecisionAnswer:
     body: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A decision that was made, and the next task where it was wanted and could be had at once."""
+
+    decision: Decision
+    item: str | None
+    within: OpenQueue
+    claim: Claim | None
+
+
 def decide(
     *,
     task_id: int,
@@ -64,28 +76,36 @@ def decide(
     output: Any = None,
     seconds: float | None = None,
     note: str = "",
+    and_next: bool = False,
 ) -> DecisionAnswer:
-    """Record a decision and all that follows from it. Repeating the request returns the first answer.
+    """Record a decision and all that follows from it; `and_next` claims the next task of its queue in the same transaction.
 
+    Repeating the request returns the first answer, and as `next` the task that was claimed with it while that is still held.
     ConflictError `claim_lost` when the token no longer holds the task, InvalidError when the answer does not fit it.
     """
     answer = Answer(verdict, output, seconds, note)
     _require_token(token, task_id, by)
     try:
-        decision, item = _decide(task_id, token, answer, by)
+        made = _decide(task_id, token, answer, by, and_next=and_next)
     except (ConflictError, NotAllowedError) as lost:
         # The same request may have come before, or be under way twice: whoever comes second finds the first one's decision.
         repeated = find_repeated(task_id=task_id, token=token, answer=answer, by=by)
         if repeated is None:
             raise _with_decision(lost, task_id) from lost
         require(by, repeated.project_id, Permission.REVIEW)
-        return DecisionAnswer(False, _body(repeated, _key_of(repeated)))
-    return DecisionAnswer(True, _body(decision, item))
+        body = _body(repeated, _key_of(repeated))
+        if and_next:
+            body["next"] = _next(_queue_of(repeated), by, token)
+        return DecisionAnswer(False, body)
+    body = _body(made.decision, made.item)
+    if and_next:
+        body["next"] = _next(made.within, by, token, made.claim)
+    return DecisionAnswer(True, body)
 
 
 @transaction.atomic
-def _decide(task_id: int, token: str, answer: Answer, by: Actor) -> tuple[Decision, str | None]:
-    """1. hold task and item  2. check  3. what follows  4. counts  5. write all of it. The decision and the item's id."""
+def _decide(task_id: int, token: str, answer: Answer, by: Actor, *, and_next: bool) -> _Decided:
+    """1. hold task and item  2. check  3. what follows  4. counts  5. write all of it  6. the next task, if wanted."""
     held = hold(task_id=task_id, token=token, by=by)
     task, prediction, schema = held.task, held.prediction, held.schema
     label = check_answer(
@@ -102,7 +122,7 @@ def _decide(task_id: int, token: str, answer: Answer, by: Actor) -> tuple[Decisi
         by=by,
         now=held.now,
     )
-    before, queue_id = cell_counts(prediction, held.standing), task.queue_id
+    before, within = cell_counts(prediction, held.standing), OpenQueue(task.project, task.queue)
     goes_to_leads = answer.verdict == Verdict.ESCALATED and task.purpose != Purpose.SENTINEL
     if goes_to_leads:
         leads = ReviewQueue.objects.get(project_id=task.project_id, slug=LEADS_QUEUE)
@@ -116,9 +136,26 @@ def _decide(task_id: int, token: str, answer: Answer, by: Actor) -> tuple[Decisi
         current=held.current,
         finishes=not goes_to_leads,
         accepts=follows.accepts,
-        entries=entries_of(task, prediction, difference(after, before), day, follows.second, queue_id),
+        entries=entries_of(task, prediction, difference(after, before), day, follows.second, within.queue.pk),
     )
-    return decision, held.item_key
+    claim = None
+    if and_next:
+        claim = claim_with_decision(within=within, by=by, decided=decision.claim_token, now=held.now)
+    return _Decided(decision, held.item_key, within, claim)
+
+
+def _next(within: OpenQueue, by: Actor, token: str, claim: Claim | None = None) -> dict[str, Any] | None:
+    """The next task as it is shown; looked for where none was claimed with the decision. The decision is safe by now."""
+    claim = claim or claim_after_decision(within=within, by=by, decided=uuid.UUID(token))
+    return show_claims(within.project, [claim])[0].as_json() if claim else None
+
+
+def _queue_of(decision: Decision) -> OpenQueue:
+    """The queue that a decision was made in: an escalated task has left it for the leads'."""
+    task = ReviewTask.objects.select_related("project", "queue").get(pk=decision.task_id)
+    if decision.verdict != Verdict.ESCALATED:
+        return OpenQueue(task.project, task.queue)
+    return OpenQueue(task.project, ReviewQueue.objects.get(project=task.project, slug=DEFAULT_QUEUE))
 
 
 def _superseded(task: ReviewTask, corrected: Decision | None, counting: int | None) -> int | None:

@@ -116,16 +116,31 @@ def place(
     """Route new predictions. Without `item_id` each makes a new item, which takes the id of the prediction."""
     if not candidates:
         return []
+    placed = place_at(door, candidates, take_places(door, len(candidates)), now, item_id)
+    ensure_marks(door.queue_id, {p.task.priority for p in placed if p.task})
+    return placed
+
+
+def take_places(door: Door, count: int) -> list[tuple[int, int]]:
+    """Ids for so many predictions and their tasks."""
+    return _places(door.rules.policy, count)
+
+
+def place_at(
+    door: Door,
+    candidates: Sequence[Candidate],
+    places: Sequence[tuple[int, int]],
+    now: datetime,
+    item_id: int | None = None,
+) -> list[Placed]:
+    """`place` under ids that were taken before; asks the database for nothing. Whoever writes the tasks ensures their marks."""
     zone = ZoneInfo(door.rules.time_zone)
     today = keys_of(now, zone)
     placed = []
-    for candidate, (prediction_id, task_id) in zip(
-        candidates, _places(door.rules.policy, len(candidates)), strict=True
-    ):
+    for candidate, (prediction_id, task_id) in zip(candidates, places, strict=True):
         occurred_at = candidate.row.occurred_at if door.rules.simulation else None
         keys = keys_of(occurred_at, zone) if occurred_at else today
         placed.append(_place_one(door, candidate, prediction_id, task_id, now, keys, item_id))
-    ensure_marks(door.queue_id, {p.task.priority for p in placed if p.task})
     return placed
 
 

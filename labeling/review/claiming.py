@@ -1,5 +1,6 @@
 """What a reviewer gets with a claim: the item, and of the prediction only what this kind of task may show."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -100,6 +101,28 @@ def claim_tasks(
         )
     claims = services.claim_next(queue=within.queue, by=by, count=count, lease=within.lease, only=only)
     return show_claims(within.project, claims)
+
+
+def claim_with_decision(*, within: OpenQueue, by: Actor, decided: uuid.UUID, now: datetime) -> Claim | None:
+    """The next task, claimed in the transaction of a decision; `decided` is that decision's claim token. None where finding
+    one takes more than a statement: `claim_after_decision` does that once the decision is safe."""
+    token = _token_after(decided)
+    return services.claim_first(queue=within.queue, by=by, lease=within.lease, token=token, now=now)
+
+
+def claim_after_decision(*, within: OpenQueue, by: Actor, decided: uuid.UUID) -> Claim | None:
+    """What was claimed with a decision made before, if it is still held; otherwise the next task."""
+    held = services.find_claim(token=_token_after(decided), by=by)
+    if held is not None:
+        return held
+    claims = services.claim_next(queue=within.queue, by=by, count=1, lease=within.lease)
+    return claims[0] if claims else None
+
+
+def _token_after(decided: uuid.UUID) -> uuid.UUID:
+    """The token of the task that is claimed with a decision. It follows from the decision's own, which only its reviewer
+    knows, so that the same request again finds the same claim."""
+    return uuid.uuid5(decided, "next")
 
 
 def claim_certain_task(*, within: OpenQueue, by: Actor, task_id: int) -> list[ClaimedTask]:

@@ -123,7 +123,12 @@ class ReviewTask(models.Model):
     position = models.BigIntegerField()
     created_at = models.DateTimeField(db_default=Now())
     claimed_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="claims", db_index=False
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="claims",
+        db_index=False,
+        db_constraint=False,
     )
     claim_token = models.UUIDField(null=True)
     claimed_at = models.DateTimeField(null=True)

@@ -33,8 +33,8 @@ with picked as materialized (
     {{picked}}
 ), held as (
     update labeling_reviewtask task
-    set state = 'claimed', claimed_by_id = %(user)s, claim_token = gen_random_uuid(), claimed_at = %(now)s,
-        lease_expires_at = %(expires)s
+    set state = 'claimed', claimed_by_id = %(user)s, claim_token = coalesce(%(token)s::uuid, gen_random_uuid()),
+        claimed_at = %(now)s, lease_expires_at = %(expires)s
     from picked where task.id = picked.id
     returning task.*
 )
@@ -70,6 +70,31 @@ def claim_statement(count: int) -> str:
     return _CLAIM.format(picked=_FIRST_WAITING.format(count=int(count)))
 
 
+def claim_first(
+    *, queue: ReviewQueue, by: Actor, lease: timedelta, token: uuid.UUID, now: datetime
+) -> Claim | None:
+    """Claim the first waiting task under this token, by one statement within the caller's transaction. Where it finds none,
+    `claim_next` may still find one."""
+    values: dict[str, Any] = {
+        "queue": queue.pk,
+        "user": by.user_id,
+        "now": now,
+        "expires": now + lease,
+        "token": token,
+    }
+    with prepared_cursor() as cursor:
+        cursor.execute(claim_statement(1), values)
+        found = cursor.fetchone()
+    return read_claim(found) if found else None
+
+
+def find_claim(*, token: uuid.UUID, by: Actor) -> Claim | None:
+    """What this person holds under this token."""
+    held = ReviewTask.objects.filter(state=TaskState.CLAIMED, claimed_by_id=by.user_id, claim_token=token)
+    task_id = held.values_list("pk", flat=True).first()
+    return claims_of([task_id])[0] if task_id is not None else None
+
+
 def claim_next(
     *,
     queue: ReviewQueue,
@@ -91,6 +116,7 @@ def claim_next(
         "now": now,
         "expires": now + lease,
         "count": count,
+        "token": None,
         **wanted,
     }
     began, first = time.monotonic(), True

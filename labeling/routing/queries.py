@@ -52,6 +52,8 @@ class RoutingRules:
 
     def period_of(self, model_version_id: int, label: str | None) -> InForce:
         """What rules predictions of this model version with this predicted label."""
+        if not self.periods:
+            return self.general
         group = self.policy.group_of(label)
         own = self.periods.get((model_version_id, group))
         return own or self.periods.get((None, group)) or self.general

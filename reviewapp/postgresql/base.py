@@ -1,10 +1,10 @@
-"""The backend Django loads by this module's name. It differs from Django's own only while the database is away."""
+"""The backend Django loads by this module's name. It differs from Django's own while the database is away, and in what it logs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, operations
 from django.utils.asyncio import async_unsafe
 
 from reviewapp.postgresql.stall import DatabaseStalled, watch
@@ -12,8 +12,17 @@ from reviewapp.postgresql.stall import DatabaseStalled, watch
 _NOT_FOR_THE_WATCH = ("cursor_factory", "context", "prepare_threshold", "connect_timeout")
 
 
+class DatabaseOperations(operations.DatabaseOperations):
+    """Django's, which also knows what a statement was that is still on its way (`labeling.bulk.fetch_meanwhile`)."""
+
+    def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> Any:
+        return super().last_executed_query(cursor, sql, params) or self.compose_sql(sql, params)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """Django's wrapper, which does not queue for a database that answers nothing."""
+
+    ops_class = DatabaseOperations
 
     @async_unsafe
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:

@@ -93,6 +93,9 @@ class DecisionIn(TokenIn):
     output = JsonField(required=False, allow_null=True)
     seconds = serializers.FloatField(required=False, allow_null=True, min_value=0, max_value=604_800)
     note = PlainText(required=False, allow_blank=True, max_length=10_000)
+    next = serializers.BooleanField(
+        required=False, help_text="Claim the next task of the queue along with the decision"
+    )
 
 
 class DecisionOut(serializers.Serializer[Any]):
@@ -102,6 +105,9 @@ class DecisionOut(serializers.Serializer[Any]):
     verdict = serializers.ChoiceField(Verdict.choices)
     output = JsonField(allow_null=True)
     decided_at = serializers.DateTimeField()
+    next = ClaimedOut(
+        required=False, allow_null=True, help_text="Where it was asked for; null when nothing waits"
+    )
 
 
 class CorrectedOut(serializers.Serializer[Any]):
@@ -148,6 +154,7 @@ class DecisionBody(msgspec.Struct, forbid_unknown_fields=True):
     output: Any = None
     seconds: Annotated[float, Meta(ge=0, le=604_800)] | None = None
     note: Annotated[str, Meta(max_length=10_000)] = ""
+    and_next: bool = msgspec.field(name="next", default=False)
 
 
 class ClaimView(QuickView):
@@ -176,7 +183,8 @@ class ClaimView(QuickView):
 class DecisionView(QuickView):
     @extend_schema(operation_id="decide", request=DecisionIn, responses={200: DecisionOut, 201: DecisionOut})
     def post(self, request: Request, task_id: int) -> HttpResponse:
-        """Decide a task that the token holds; the same request again is answered by 200 with the same body."""
+        """Decide a task that the token holds; the same request again is answered by 200 with the same body. With `next`, the
+        next task of the queue is claimed along with it, and found again by the same request while it is held."""
         return self.answer_signed_in(request, task_id=task_id)
 
     def answer(self, request: HttpRequest, actor: Actor, *, task_id: int) -> HttpResponse:

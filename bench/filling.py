@@ -163,6 +163,9 @@ class Filler:
         with self._connection.cursor() as cursor:
             for table in ("item", "prediction", "itemkey", "reviewtask", "outcomebatch"):
                 cursor.execute(f"vacuum (analyze) labeling_{table}")
+        # The sweep has seen nothing of these while it moved the mark, and they are older than what it allows for.
+        with self._connection.cursor() as cursor:
+            cursor.execute("update labeling_queuemark set low = 0 where queue_id = %(queue)s", self._values)
 
     def _add_piece(self, values: dict[str, Any]) -> None:
         """One piece over a connection of its own; several go on at once."""

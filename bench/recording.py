@@ -1,11 +1,10 @@
-"""What the product says to the database for a decision and a claim, written down so that the floor can say the same."""
+"""What the product says to the database for a decision and the next task, written down so that the floor can say the same."""
 
 from __future__ import annotations
 
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,8 @@ Said = tuple[str, Any]
 """A statement and its values; none where they are in its text already."""
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """The statements of each decision in order, and those of taking one more task."""
-
-    decisions: list[list[Said]]
-    claim: list[Said]
-
-
 def record_decisions(place: Place, slug: str, path: Path, *, count: int) -> None:
-    """Claim `count` tasks and write down the statements that decide them, each rolled back."""
+    """Claim `count` tasks and write down the statements that decide each and claim one more, all rolled back."""
     environment = clean_environment(
         REVIEWAPP_HOME=str(place.instance.home.path),
         REVIEWAPP_PORT=str(place.port),
@@ -35,9 +26,9 @@ def record_decisions(place: Place, slug: str, path: Path, *, count: int) -> None
     subprocess.run(command, cwd=PROJECT, env=environment, check=True)
 
 
-def read_recorded(path: Path) -> Recorded:
-    """What `record_decisions` wrote; a file of our own."""
-    recorded: Recorded = pickle.loads(path.read_bytes())
+def read_recorded(path: Path) -> list[list[Said]]:
+    """The statements of each decision in order, as `record_decisions` wrote them; a file of our own."""
+    recorded: list[list[Said]] = pickle.loads(path.read_bytes())
     return recorded
 
 
@@ -65,10 +56,9 @@ def _record(slug: str, path: Path, count: int) -> None:
             said.append((sql, params))
         return execute(sql, params, many, context)
 
-    with connection.execute_wrapper(listen):
-        tasks = claim_tasks(within=open_queue(by, slug), by=by, count=1)
-    claim, decisions = list(said), list[list[Said]]()
+    decisions: list[list[Said]] = []
     while len(decisions) < count:
+        tasks = claim_tasks(within=open_queue(by, slug), by=by, count=50)
         if not tasks:
             raise SystemExit("nothing waits any more")
         for task in tasks:
@@ -79,14 +69,10 @@ def _record(slug: str, path: Path, count: int) -> None:
                 else {"verdict": "labelled", "output": {"label": "ok"}}
             )
             with transaction.atomic(), connection.execute_wrapper(listen):
-                decide(task_id=task.task, token=task.token, by=by, **answer)
+                decide(task_id=task.task, token=task.token, by=by, and_next=True, **answer)
                 transaction.set_rollback(True)
             decisions.append(list(said))
-        tasks = claim_tasks(within=open_queue(by, slug), by=by, count=50)
-    # As this module is known to whoever reads it, not as the program that runs.
-    from bench.recording import Recorded as Known
-
-    path.write_bytes(pickle.dumps(Known(decisions, claim)))
+    path.write_bytes(pickle.dumps(decisions))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""Reviewing over the API: decide and take the next one, beside the same statements in bare psycopg."""
+"""Reviewing over the API: decide and get the next one in the answer, beside the same statements in bare psycopg."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,7 +12,7 @@ import psycopg
 from bench.filling import Filler
 from bench.load import Samples, Step, run_load
 from bench.place import Place, settle
-from bench.recording import Said, read_recorded, record_decisions
+from bench.recording import read_recorded, record_decisions
 from bench.results import Result
 from bench.wire import Wire, request
 
@@ -34,7 +33,7 @@ def make_reviewers(place: Place, slug: str) -> list[str]:
 
 
 def decide_and_take(port: int, slug: str, keys: list[str], first: list[Any]) -> Step:
-    """Confirm what this connection holds, then claim the next; each connection is one reviewer.
+    """Confirm what this connection holds and get the next in the answer; each connection is one reviewer.
 
     `first` is a counter shared by the connections of a process, so that each takes a key of its own.
     """
@@ -56,40 +55,32 @@ def decide_and_take(port: int, slug: str, keys: list[str], first: list[Any]) -> 
         if held is None:
             held = take()
             return held is not None
-        body = (
-            {"token": held["token"], "verdict": "confirmed"}
-            if held["kind"] == "review"
-            else {"token": held["token"], "verdict": "labelled", "output": {"label": "ok"}}
-        )
-        status, _ = wire.ask(
+        body = {"token": held["token"], "verdict": "confirmed", "next": True}
+        if held["kind"] != "review":
+            body |= {"verdict": "labelled", "output": {"label": "ok"}}
+        status, answer = wire.ask(
             request("POST", f"/api/v1/tasks/{held['task']}/decision/", body, headers=headers)
         )
-        held = take()
-        return status == 201 and held is not None
+        held = json.loads(answer)["next"] if status == 201 else None
+        return held is not None
 
     return step
 
 
 def replay_statements(url: str, path: Path, turns: list[Any]) -> Step:
-    """The recorded statements of one decision in one transaction, then those of claiming the next task."""
+    """The recorded statements of one decision, the last of which claims the next task, in one transaction."""
     mine = len(turns)
     turns.append(None)
-    recorded = read_recorded(path)
-    decisions = recorded.decisions[mine::CLOSED_LOOP]
+    decisions = read_recorded(path)[mine::CLOSED_LOOP]
     connection = psycopg.connect(url, autocommit=True)
-
-    def say(cursor: psycopg.Cursor[Any], said: Sequence[Said]) -> list[tuple[Any, ...]]:
-        for statement, values in said:
-            cursor.execute(statement, values, prepare=values is not None)
-        return cursor.fetchall()
 
     def step(_number: int) -> bool | None:
         if not decisions:
             return None
         with connection.transaction(), connection.cursor() as cursor:
-            say(cursor, decisions.pop())
-        with connection.cursor() as cursor:
-            return len(say(cursor, recorded.claim)) == 1
+            for statement, values in decisions.pop():
+                cursor.execute(statement, values, prepare=values is not None)
+            return len(cursor.fetchall()) == 1
 
     return step
 
@@ -107,7 +98,7 @@ def measure_decisions(
     server = database = 0.0
     for turn in range(rounds):
         path = folder / f"recorded-{turn}"
-        record_decisions(place, slug, path, count=600 if quick else 20_000)
+        record_decisions(place, slug, path, count=600 if quick else 9_000)
         floors.append(
             run_load(
                 replay_statements,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Aggregate, FloatField, QuerySet
+from django.db.models import Aggregate, Count, FloatField
 from django.utils import timezone
 
 from labeling.decisions.models import Decision
@@ -35,12 +35,23 @@ def my_day(by: Actor, project: Project | None = None) -> MyDay:
     )
     if project is not None:
         decisions = decisions.filter(project=project)
-    return MyDay(decisions.count(), decisions.aggregate(median=Median("seconds"))["median"])
+    found = decisions.aggregate(count=Count("pk"), median=Median("seconds"))
+    return MyDay(found["count"], found["median"])
 
 
-def find_last_decision(by: Actor, project: Project) -> Decision | None:
-    """The decision that "Undo" takes back."""
-    return _mine(by, project).order_by("-pk").first()
+@dataclass(frozen=True, slots=True)
+class LastDecision:
+    """The decision that "Undo" takes back, and its task."""
+
+    pk: int
+    task: int
+
+
+def find_last_decision(by: Actor, project: Project) -> LastDecision | None:
+    """A person's newest decision in the project that stands."""
+    mine = Decision.objects.filter(decided_by_id=by.user_id, project=project, withdrawal=None)
+    found = mine.order_by("-pk").values_list("pk", "task_id").first()
+    return LastDecision(*found) if found else None
 
 
 def find_neighbours(decision: Decision) -> tuple[Decision | None, Decision | None]:
@@ -50,7 +61,3 @@ def find_neighbours(decision: Decision) -> tuple[Decision | None, Decision | Non
     )
     before = mine.filter(pk__lt=decision.pk).order_by("-pk").first()
     return before, mine.filter(pk__gt=decision.pk).order_by("pk").first()
-
-
-def _mine(by: Actor, project: Project) -> QuerySet[Decision]:
-    return Decision.objects.filter(decided_by_id=by.user_id, project=project, withdrawal=None)

@@ -19,7 +19,6 @@ from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
-from labeling.decisions.models import Decision
 from labeling.errors import ConflictError, InvalidError, LabelingError, say
 from labeling.history.actor import Actor
 from labeling.pipeline import reopening
@@ -35,7 +34,7 @@ from labeling.web import actor_of, workplace
 from labeling.web.desk import Desk, build_desks
 from labeling.web.filters import ReviewFilter, filter_of, show_form
 from labeling.web.frame import ProjectFrame, project_frame
-from labeling.web.my_day import MyDay, find_last_decision, my_day
+from labeling.web.my_day import LastDecision, MyDay, find_last_decision, my_day
 from labeling.web.outputs import describe
 from labeling.web.page import is_fragment, page
 from labeling.web.wording import in_language
@@ -60,7 +59,7 @@ class ReviewPage:
     queue: ReviewQueue
     desks: Sequence[Desk]
     today: MyDay
-    last_decision: Decision | None
+    last_decision: LastDecision | None
     is_empty: bool
     filter: ReviewFilter
     waiting: int = 0
@@ -69,7 +68,7 @@ class ReviewPage:
 
     @property
     def last_task(self) -> int | None:
-        return self.last_decision.task_id if self.last_decision else None
+        return self.last_decision.task if self.last_decision else None
 
 
 @page("GET")
@@ -113,9 +112,11 @@ def decide(request: HttpRequest, slug: str, task_id: int) -> HttpResponseBase:
         return _refused(request, found, actor, error)
     except ConflictError as error:
         return _lost(request, found, error)
-    return _next(
-        request, found.project, actor, Toast(workplace.describe_decision(found.project, body), undo=True)
-    )
+    toast = Toast(workplace.describe_decision(found.project, body), undo=True)
+    last = (
+        LastDecision(body["decision"], found.pk) if "decision" in body else None
+    )  # sent once more: not known
+    return _next(request, found.project, actor, toast, left=found, last=last)
 
 
 @page("POST")
@@ -128,9 +129,8 @@ def skip(request: HttpRequest, slug: str, task_id: int) -> HttpResponseBase:
         item = workplace.skip_posted(found, request.POST, actor)
     except ConflictError as error:
         return _lost(request, found, error)
-    return _next(
-        request, found.project, actor, Toast(_("%(item)s skipped, it waits for others") % {"item": item})
-    )
+    toast = Toast(_("%(item)s skipped, it waits for others") % {"item": item})
+    return _next(request, found.project, actor, toast, left=found)
 
 
 @page("POST")
@@ -251,9 +251,12 @@ def _next(
     *,
     first: Sequence[Desk] = (),
     bring: int = IN_HAND,
+    left: ReviewTask | None = None,
+    last: LastDecision | None = None,
 ) -> HttpResponseBase:
-    """The answer to everything that moves on: a fragment with further tasks, or the page for forms without scripts."""
-    queue = workplace.open_queue(project, request.POST.get("queue", ""), by)
+    """The answer to everything that moves on: a fragment with further tasks, or the page for forms without scripts. `left` is
+    the task this person was just allowed to work on, `last` the decision just taken."""
+    queue = workplace.open_queue(project, request.POST.get("queue", ""), by, left=left)
     wanted = filter_of(project, request.POST.get("filter", ""))
     if not is_fragment(request):
         if toast:
@@ -276,7 +279,7 @@ def _next(
         queue=queue,
         desks=desks,
         today=my_day(by, project),
-        last_decision=find_last_decision(by, project),
+        last_decision=last or find_last_decision(by, project),
         is_empty=is_empty,
         filter=wanted,
         waiting=_waiting(project, queue) if is_empty and wanted.only else 0,

@@ -54,8 +54,12 @@ class Closed:
     after: Decision | None = None
 
 
-def open_queue(project: Project, slug: str, by: Actor) -> ReviewQueue:
-    """A queue this person may take tasks from; the project's general one without a name."""
+def open_queue(project: Project, slug: str, by: Actor, left: ReviewTask | None = None) -> ReviewQueue:
+    """A queue this person may take tasks from; the project's general one without a name. That of a task which they were just
+    allowed to work on needs no other look, unless it is for leads only."""
+    if left is not None and left.queue.slug == (slug or DEFAULT_QUEUE) and not left.queue.leads_only:
+        left.queue.project = project
+        return left.queue
     queue = get_queue(project, slug or DEFAULT_QUEUE)
     require(by, project.pk, Permission.LEAD_REVIEW if queue.leads_only else Permission.REVIEW)
     return queue

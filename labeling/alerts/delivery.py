@@ -16,9 +16,12 @@ from django.utils import timezone
 
 from labeling.alerts.errors import DeliveryError
 from labeling.alerts.models import AlertDelivery, Channel, DeliveryState
+from labeling.errors import Sentence, quote, say
+from labeling.sentences import shortened, stored
 
 logger = logging.getLogger(__name__)
 MOST_ATTEMPTS = 20
+MAX_ERROR = 1_000
 _AT_ONCE = 50
 _FIRST_PAUSE = timedelta(seconds=15)
 _LONGEST_PAUSE = timedelta(hours=2)
@@ -44,15 +47,15 @@ def deliver_due(now: datetime | None = None) -> Sent:
             _send(delivery)
         except DeliveryError as error:
             failed += 1
-            _keep_error(delivery, str(error))
+            _keep_error(delivery, error.detail)
         except Exception as error:  # an address that nobody foresaw must not hold up the messages to others
             logger.exception("a message about an alert could not be made")
             failed += 1
-            _keep_error(delivery, f"{type(error).__name__}: {error}")
+            _keep_error(delivery, quote(f"{type(error).__name__}: {error}"))
         else:
             sent += 1
             AlertDelivery.objects.filter(pk=delivery.pk).update(
-                state=DeliveryState.SENT, sent_at=timezone.now(), error=""
+                state=DeliveryState.SENT, sent_at=timezone.now(), **stored(error="")
             )
     return Sent(sent, failed)
 
@@ -78,16 +81,17 @@ def _take(now: datetime) -> AlertDelivery | None:
     return delivery
 
 
-def _keep_error(delivery: AlertDelivery, error: str) -> None:
+def _keep_error(delivery: AlertDelivery, error: Sentence) -> None:
     over = delivery.attempt >= MOST_ATTEMPTS
     AlertDelivery.objects.filter(pk=delivery.pk).update(
-        error=error[:1000], state=DeliveryState.FAILED if over else DeliveryState.WAITING
+        state=DeliveryState.FAILED if over else DeliveryState.WAITING,
+        **stored(error=shortened(error, MAX_ERROR)),
     )
 
 
 def _send(delivery: AlertDelivery) -> None:
     if delivery.recipient.removed_at is not None:
-        raise DeliveryError("The recipient was removed.")
+        raise DeliveryError(say("The recipient was removed."))
     if delivery.recipient.channel == Channel.EMAIL:
         _send_mail(delivery)
     else:
@@ -122,7 +126,7 @@ def body_of(delivery: AlertDelivery) -> dict[str, Any]:
 
 def _send_mail(delivery: AlertDelivery) -> None:
     if not settings.EMAIL_HOST:
-        raise DeliveryError("No mail server is set (REVIEWAPP_EMAIL_URL).")
+        raise DeliveryError(say("No mail server is set (REVIEWAPP_EMAIL_URL)."))
     alert = delivery.alert
     where = f" in {alert.project.slug}" if alert.project else ""
     over = "Over: " if delivery.event == AlertDelivery.Event.CLOSED else ""
@@ -137,4 +141,4 @@ def _send_mail(delivery: AlertDelivery) -> None:
     try:
         message.send()
     except OSError as error:  # smtplib's errors are OSErrors too
-        raise DeliveryError(f"The mail server did not take it: {error}") from error
+        raise DeliveryError(say("The mail server did not take it: {error}", error=str(error))) from error

@@ -45,6 +45,9 @@ class Alert(models.Model):
     kind = models.CharField(max_length=30, choices=AlertKind)
     subject = models.CharField(max_length=200, help_text="What it is about, as kind:id")
     detail = models.TextField(help_text="One sentence for a person")
+    said = models.JSONField(
+        null=True, editable=False, help_text="What the text is made of (labeling.sentences)"
+    )
     opened_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())
     times = models.PositiveIntegerField(default=1, db_default=1, help_text="How often it was seen")
@@ -120,6 +123,9 @@ class AlertDelivery(models.Model):
     attempt = models.PositiveIntegerField(default=0)
     next_try_at = models.DateTimeField(db_default=Now())
     error = models.TextField(blank=True)
+    said = models.JSONField(
+        null=True, editable=False, help_text="What the text is made of (labeling.sentences)"
+    )
     sent_at = models.DateTimeField(null=True)
 
     class Meta:

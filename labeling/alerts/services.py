@@ -15,13 +15,15 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
+from psycopg.types.json import Jsonb
 
 from labeling.alerts.models import Alert, AlertDelivery, AlertKind, AlertRecipient, Channel, DeliveryState
-from labeling.errors import ConflictError, NotFoundError, invalid, say
+from labeling.errors import ConflictError, NotFoundError, Sentence, invalid, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.projects.access import Permission, require, require_admin
 from labeling.projects.models import Project
+from labeling.sentences import shortened, stored
 
 __all__ = ["acknowledge", "add_recipient", "close_alert", "close_unseen", "raise_alert", "remove_recipient"]
 
@@ -29,22 +31,30 @@ MAX_DETAIL = 2_000
 
 # Two who see the same at once: one opens the alert, the other one sees it again.
 _RAISE = """
-    insert into labeling_alert (project_id, kind, subject, detail, opened_at, seen_at)
-    values (%(project)s, %(kind)s, %(subject)s, %(detail)s, %(now)s, %(now)s)
+    insert into labeling_alert (project_id, kind, subject, detail, said, opened_at, seen_at)
+    values (%(project)s, %(kind)s, %(subject)s, %(detail)s, %(said)s, %(now)s, %(now)s)
     on conflict (kind, subject) where closed_at is null
-    do update set times = labeling_alert.times + 1, seen_at = excluded.seen_at, detail = excluded.detail
+    do update set times = labeling_alert.times + 1, seen_at = excluded.seen_at, detail = excluded.detail,
+        said = excluded.said
     returning id, xmax = 0
 """
 
 
 def raise_alert(
-    *, kind: AlertKind, subject: str, detail: str, project_id: int | None = None, now: datetime | None = None
+    *,
+    kind: AlertKind,
+    subject: str,
+    detail: Sentence,
+    project_id: int | None = None,
+    now: datetime | None = None,
 ) -> int:
     """Say that something is wrong; the alert's id. While it is open, saying it again changes its time and words only."""
     now = now or timezone.now()
-    values = {"project": project_id, "kind": kind.value, "subject": subject, "now": now}
+    columns = stored(detail=shortened(detail, MAX_DETAIL))
+    columns["said"] = columns["said"] and Jsonb(columns["said"])
+    values = {"project": project_id, "kind": kind.value, "subject": subject, "now": now, **columns}
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_RAISE, {**values, "detail": detail.replace("\x00", "")[:MAX_DETAIL]})
+        cursor.execute(_RAISE, values)
         alert_id, is_new = cursor.fetchone()
         if is_new:
             _tell(alert_id, kind, project_id, AlertDelivery.Event.OPENED)
@@ -149,7 +159,7 @@ def remove_recipient(*, recipient_id: int, by: Actor) -> None:
     recipient.removed_at = timezone.now()
     recipient.save(update_fields=["removed_at"])
     recipient.deliveries.filter(state=DeliveryState.WAITING).update(
-        state=DeliveryState.FAILED, error="The recipient was removed."
+        state=DeliveryState.FAILED, **stored(error=say("The recipient was removed."))
     )
     record_event(
         action="alert_recipient.removed",
@@ -165,7 +175,9 @@ def send_test(*, by: Actor) -> int:
     """An alert that is over at once, so that recipients can see that messages arrive."""
     require_admin(by)
     subject = f"user:{by.user_id}"
-    alert_id = raise_alert(kind=AlertKind.TEST, subject=subject, detail="This is a test; nothing is wrong.")
+    alert_id = raise_alert(
+        kind=AlertKind.TEST, subject=subject, detail=say("This is a test; nothing is wrong.")
+    )
     close_alert(kind=AlertKind.TEST, subject=subject)
     return alert_id
 

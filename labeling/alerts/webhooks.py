@@ -14,6 +14,7 @@ from django.utils import timezone
 from standardwebhooks.webhooks import Webhook
 
 from labeling.alerts.errors import DeliveryError
+from labeling.errors import quote, say
 
 _TIMEOUT_S = 5.0
 
@@ -46,9 +47,9 @@ def post_signed(target: str, content: bytes, *, secret: str, message_id: str) ->
         ):
             is_taken, status = answer.is_success, answer.status_code
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise DeliveryError(f"{type(error).__name__}: {error}") from error
+        raise DeliveryError(quote(f"{type(error).__name__}: {error}")) from error
     if not is_taken:
-        raise DeliveryError(f"It answered {status}.")
+        raise DeliveryError(say("It answered {status}.", status=status))
 
 
 def find_address(host: str, port: int) -> str:
@@ -56,10 +57,12 @@ def find_address(host: str, port: int) -> str:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise DeliveryError(f"{host} has no address: {error}") from error
+        raise DeliveryError(say("{host} has no address: {error}", host=host, error=str(error))) from error
     addresses = [str(entry[4][0]) for entry in found]
     if host not in settings.REVIEWAPP_WEBHOOK_HOSTS and not all(map(_is_public, addresses)):
-        raise DeliveryError(f"{host} is not a public address; REVIEWAPP_WEBHOOK_HOSTS may name it.")
+        raise DeliveryError(
+            say("{host} is not a public address; REVIEWAPP_WEBHOOK_HOSTS may name it.", host=host)
+        )
     return addresses[0]
 
 

@@ -91,6 +91,9 @@ class Publication(models.Model):
     note = models.TextField(blank=True)
     tags = ArrayField(models.CharField(max_length=64), default=list)
     error = models.TextField(blank=True, help_text="Why the last attempt did not succeed")
+    said = models.JSONField(
+        null=True, editable=False, help_text="What the text is made of (labeling.sentences)"
+    )
     opened_at = models.DateTimeField(db_default=Now())
     opened_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"

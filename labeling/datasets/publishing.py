@@ -10,7 +10,7 @@ file nobody refers to. After the commit only the readable manifest can be missin
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -31,12 +31,14 @@ from labeling.datasets.queries import LOCK_CLASS, STALLED_AFTER, UNFINISHED, has
 from labeling.datasets.rows import RowBuilder, WrittenRows
 from labeling.datasets.storage import StorageError, open_storage
 from labeling.datasets.tags import move_tag_unless_protected
-from labeling.errors import ConflictError, say
+from labeling.errors import ConflictError, LabelingError, Sentence, quote, say
 from labeling.history.services import record_event
+from labeling.sentences import keep, restored, shortened, stored
 
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 5
+MAX_ERROR = 2_000
 
 Pause = Callable[[str], None]
 
@@ -110,7 +112,7 @@ def _claim(dataset_id: int, now: datetime, is_sole: bool) -> Publication | None:
     if publication.state == PublicationState.OPEN:
         publication.attempt += 1
         publication.tried_at = now
-        publication.error = ""
+        keep(publication, error="")
     publication.save()
     return publication
 
@@ -146,7 +148,7 @@ def _give_up(publication: Publication, now: datetime) -> Publication:
         subject=f"publication:{publication.pk}",
         by=None,
         project_id=publication.dataset.project_id,
-        error=publication.error,
+        error=restored(publication, "error"),
         decisions=publication.decision_count,
     )
     return publication
@@ -156,9 +158,16 @@ def _keep_error(publication: Publication, error: Exception) -> None:
     """Say in the open publication why the attempt failed. A storage that is full or away is not the batch's fault, so it
     does not count towards giving up."""
     still_open = Publication.objects.filter(pk=publication.pk, state=PublicationState.OPEN)
-    text = f"{type(error).__name__}: {error}"[:2000].replace("\x00", "")
+    text = shortened(_told(error), MAX_ERROR)
     uncounted = 1 if isinstance(error, StorageError) else 0
-    still_open.update(error=text, attempt=F("attempt") - uncounted)
+    still_open.update(attempt=F("attempt") - uncounted, **stored(error=text))
+
+
+def _told(error: Exception) -> Sentence:
+    """What went wrong: our own errors in words that can be translated, others as they are."""
+    if isinstance(error, LabelingError):
+        return say("{kind}: {detail}", kind=type(error).__name__, detail=error.detail)
+    return quote(f"{type(error).__name__}: {error}")
 
 
 def _finish(publication: Publication, pause: Pause) -> None:
@@ -197,7 +206,7 @@ def _commit(
     batches.write_entries(dataset.pk, number, entries, rows.digests if rows else {})
     if batches.delete_rows(current.pk) != len(entries):
         raise ConflictError("batch_changed", say("The batch of this publication is not what was read."))
-    current.error = ""
+    keep(current, error="")
     version = _write_version(dataset, current, rows) if rows else None
     current.state = PublicationState.DONE if version else PublicationState.EMPTY
     current.number = number
@@ -231,10 +240,21 @@ def _write_version(dataset: Dataset, publication: Publication, rows: WrittenRows
     )
     dataset.head = number
     dataset.save(update_fields=["head"])
-    for name in publication.tags:
-        if not move_tag_unless_protected(dataset, name, number, by_id=publication.opened_by_id):
-            publication.error += f"The tag {name!r} was protected in the meantime and has not moved. "
+    left = [
+        name
+        for name in publication.tags
+        if not move_tag_unless_protected(dataset, name, number, by_id=publication.opened_by_id)
+    ]
+    if left:
+        keep(publication, error=_unmoved(left))
     return version
+
+
+def _unmoved(tags: Sequence[str]) -> Sentence:
+    if len(tags) == 1:
+        return say("The tag {tag!r} was protected in the meantime and has not moved.", tag=tags[0])
+    names = ", ".join(map(repr, tags))
+    return say("The tags {tags} were protected in the meantime and have not moved.", tags=names)
 
 
 def _write_manifest(dataset: Dataset, version: DatasetVersion) -> None:

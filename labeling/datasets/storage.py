@@ -22,7 +22,7 @@ import pyarrow as pa
 from django.conf import settings
 from pyarrow import fs
 
-from labeling.errors import UnavailableError, say
+from labeling.errors import Sentence, UnavailableError, say
 
 _PIECE = 8 * 1024 * 1024
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -61,7 +61,7 @@ class Draft:
         if self.is_abandoned:
             return len(piece)
         self._hash.update(piece)
-        with _told("write to"):
+        with _told(say("write to")):
             self._file.write(piece)
         self.size += len(piece)
         return len(piece)
@@ -104,7 +104,7 @@ class Storage:
     @contextmanager
     def draft(self, folder: str) -> Iterator[Draft]:
         """A new file for this folder. What is not kept is gone at the end."""
-        with _told("write to"):
+        with _told(say("write to")):
             file, temporary = self._open_draft(folder)
         try:
             yield Draft(file, temporary)
@@ -115,7 +115,7 @@ class Storage:
 
     def keep(self, draft: Draft, path: str) -> None:
         """Give a finished draft its name. From here on the file survives a power cut."""
-        with _told("write to"):
+        with _told(say("write to")):
             if draft.temporary is None:
                 filesystem, base = self._open()
                 with filesystem.open_output_stream(f"{base}/{path}") as target:
@@ -135,13 +135,13 @@ class Storage:
 
     def open(self, path: str) -> Any:
         """A file to read from at any place (a pyarrow NativeFile)."""
-        with _told("read from"):
+        with _told(say("read from")):
             filesystem, base = self._open()
             return filesystem.open_input_file(f"{base}/{path}")
 
     def read(self, path: str) -> bytes | None:
         """A small file; none when there is no such file."""
-        with _told("read from"):
+        with _told(say("read from")):
             filesystem, base = self._open()
             try:
                 with filesystem.open_input_file(f"{base}/{path}") as file:
@@ -152,14 +152,14 @@ class Storage:
     def sha256(self, path: str) -> str:
         """The hash of a file as it is now."""
         digest = hashlib.sha256()
-        with _told("read from"), self.open(path) as file:
+        with _told(say("read from")), self.open(path) as file:
             while piece := file.read(_PIECE):
                 digest.update(piece)
         return digest.hexdigest()
 
     def list_files(self, folder: str) -> list[StoredFile]:
         """The files directly in a folder; none when there is no such folder."""
-        with _told("read from"):
+        with _told(say("read from")):
             filesystem, base = self._open()
             selector = fs.FileSelector(f"{base}/{folder}", allow_not_found=True)
             return [
@@ -170,7 +170,7 @@ class Storage:
 
     def delete(self, path: str) -> None:
         """Remove a file; one that is gone already is no error, because two sweeps may meet."""
-        with _told("delete from"), suppress(FileNotFoundError):
+        with _told(say("delete from")), suppress(FileNotFoundError):
             filesystem, base = self._open()
             filesystem.delete_file(f"{base}/{path}")
 
@@ -235,7 +235,7 @@ def _close(file: IO[bytes]) -> None:
 
 
 @contextmanager
-def _told(doing: str) -> Iterator[None]:
+def _told(doing: Sentence) -> Iterator[None]:
     """What the operating system or the object store says, in our words."""
     try:
         yield

@@ -20,6 +20,9 @@ class HistoryEvent(models.Model):
     action = models.CharField(max_length=60)
     subject = models.CharField(max_length=200, help_text="What was changed, as kind:id")
     details = models.JSONField(default=dict)
+    said = models.JSONField(
+        null=True, editable=False, help_text="What its texts are made of (labeling.sentences)"
+    )
 
     class Meta:
         ordering = ["-id"]

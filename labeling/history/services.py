@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from labeling.errors import Sentence
 from labeling.history.actor import Actor
 from labeling.history.models import HistoryEvent
+from labeling.sentences import stored
 
 
 def record_event(
@@ -17,4 +19,5 @@ def record_event(
         by_id=by.user_id if by else None,
         key_id=by.key_id if by else None,
         details=details,
+        said=stored(**{name: text for name, text in details.items() if isinstance(text, Sentence)})["said"],
     )

@@ -20,6 +20,9 @@ class LedgerRun(models.Model):
     since = models.DateTimeField(null=True, help_text="Only what began after this time; empty: everything")
     findings = models.JSONField(default=list)
     error = models.TextField(blank=True)
+    said = models.JSONField(
+        null=True, editable=False, help_text="What the text is made of (labeling.sentences)"
+    )
     asked_at = models.DateTimeField(db_default=Now())
     asked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"

@@ -9,11 +9,13 @@ from django.utils import timezone
 
 from labeling.alerts.models import AlertKind
 from labeling.alerts.services import close_alert, raise_alert
+from labeling.errors import quote, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.ledger.checks import check_ledger
 from labeling.ledger.models import LedgerRun
 from labeling.projects.access import require_admin
+from labeling.sentences import keep
 
 LEFT_BEHIND = timedelta(minutes=20)  # longer than a worker's task may take
 SUBJECT = "ledger:all"
@@ -43,9 +45,10 @@ def run_waiting(now: datetime | None = None) -> LedgerRun | None:
         run.findings = [asdict(finding) for finding in check_ledger(run.since)]
         run.state = LedgerRun.State.DONE
     except DatabaseError as error:
-        run.state, run.error = LedgerRun.State.FAILED, str(error).splitlines()[0]
+        run.state = LedgerRun.State.FAILED
+        keep(run, error=quote(str(error).splitlines()[0]))
     run.finished_at = timezone.now()
-    run.save(update_fields=["state", "findings", "error", "finished_at"])
+    run.save(update_fields=["state", "findings", "error", "said", "finished_at"])
     _tell(run)
     return run
 
@@ -73,7 +76,10 @@ def _tell(run: LedgerRun) -> None:
         raise_alert(
             kind=AlertKind.LEDGER_BROKEN,
             subject=SUBJECT,
-            detail=f"{run.broken} of the ledger's promises are broken; the page of the check names them.",
+            detail=say(
+                "{count} of the ledger's promises are broken; the page of the check names them.",
+                count=run.broken,
+            ),
         )
     elif run.state == LedgerRun.State.DONE and run.since is None:
         close_alert(kind=AlertKind.LEDGER_BROKEN, subject=SUBJECT)

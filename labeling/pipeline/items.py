@@ -14,6 +14,7 @@ from labeling.ingestion.models import Item, ItemKey, ModelVersion, Prediction, P
 from labeling.projects.models import Project
 from labeling.review.models import Exclusion, Purpose, ReviewTask, TaskState
 from labeling.routing.models import PolicyPeriod
+from labeling.sentences import restored
 
 
 def get_item_story(project: Project, key: str) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _prediction(
             "level": period.level,
             "epoch": period.epoch,
             "since": period.started_at,
-            "reason": period.reason,
+            "reason": restored(period, "reason"),
         },
         "served": core_output(task_type, p.output) if p.route == Route.AUTO else p.final_output,
     }

@@ -15,6 +15,7 @@ from labeling.alerts.models import AlertKind
 from labeling.alerts.services import close_alert, raise_alert
 from labeling.decisions.outcomes import add_outcomes
 from labeling.decisions.services import add_fallback_outcome
+from labeling.errors import say
 from labeling.history.services import record_event
 from labeling.ids import first_id_at
 from labeling.ingestion.models import Item, ModelVersion, Prediction
@@ -177,8 +178,14 @@ def _note(queue: ReviewQueue, answered: int, now: datetime) -> None:
         going_on.seen_at, going_on.answered = now, going_on.answered + answered
         going_on.save(update_fields=["seen_at", "answered"])
     said = {
-        Overflowing.Mode.FALLBACK: f"The fallback has answered {going_on.answered} reviews that waited too long.",
-        Overflowing.Mode.REFUSE: f"New reviews are refused: {waiting} wait, at most {rule.waiting_max} may.",
+        Overflowing.Mode.FALLBACK: say(
+            "The fallback has answered {count} reviews that waited too long.", count=going_on.answered
+        ),
+        Overflowing.Mode.REFUSE: say(
+            "New reviews are refused: {waiting} wait, at most {most} may.",
+            waiting=waiting,
+            most=rule.waiting_max,
+        ),
     }
     raise_alert(
         kind=AlertKind.QUEUE_OVERFLOWING,

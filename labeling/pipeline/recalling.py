@@ -204,7 +204,11 @@ def _tell(recall: Recall) -> None:
         None,
         None,
         "recalled",
-        f"Recalled {recall.recalled} automatic results since {recall.since.isoformat(timespec='minutes')}",
+        say(
+            "Recalled {count} automatic results since {since}",
+            count=recall.recalled,
+            since=recall.since.isoformat(timespec="minutes"),
+        ),
         by=recall.by_id,
         recalled=recall.recalled,
         since=recall.since.isoformat(),

@@ -17,10 +17,12 @@ from labeling.alerts.models import AlertDelivery, AlertKind, DeliveryState
 from labeling.alerts.services import close_unseen, raise_alert
 from labeling.datasets.models import Publication, PublicationState, WaitingDecision
 from labeling.decisions.models import OutcomeBatch
+from labeling.errors import Sentence, say
 from labeling.ingestion.room import Usage, list_disks
 from labeling.projects.models import Project
 from labeling.review.models import ReviewTask, TaskState
 from labeling.review.queries import list_queues
+from labeling.sentences import restored
 from labeling.trust.models import TrustDelta
 
 OLDEST_WITHOUT_DEADLINE = timedelta(hours=24)
@@ -35,12 +37,12 @@ class Sight:
 
     kind: AlertKind
     subject: str
-    detail: str
+    detail: Sentence
     project_id: int | None = None
 
 
 class _Straggler(NamedTuple):
-    name: str
+    name: Sentence
     rows: int
 
 
@@ -71,7 +73,11 @@ def _failing_publications() -> Iterator[Sight]:
         yield Sight(
             AlertKind.PUBLISH_FAILING,
             f"dataset:{publication.dataset_id}",
-            f"Publishing {publication.dataset.slug} fails; decisions wait and it is tried again. {publication.error}",
+            say(
+                "Publishing {dataset} fails; decisions wait and it is tried again. {error}",
+                dataset=publication.dataset.slug,
+                error=restored(publication, "error"),
+            ),
             publication.dataset.project_id,
         )
     given_up = (
@@ -84,7 +90,11 @@ def _failing_publications() -> Iterator[Sight]:
         yield Sight(
             AlertKind.PUBLISH_FAILING,
             f"dataset:{row['dataset_id']}",
-            f"{row['count']} decisions for {row['dataset__slug']} were in publications that failed.",
+            say(
+                "{count} decisions for {dataset} were in publications that failed.",
+                count=row["count"],
+                dataset=row["dataset__slug"],
+            ),
             row["dataset__project_id"],
         )
 
@@ -102,7 +112,12 @@ def _old_queues(now: datetime) -> Iterator[Sight]:
                 yield Sight(
                     AlertKind.QUEUE_TOO_OLD,
                     f"queue:{project.slug}/{queue.slug}",
-                    f"The oldest task of {queue.name} has waited {hours:.1f} h; {queue.waiting} wait.",
+                    say(
+                        "The oldest task of {queue} has waited {hours:.1f} h; {waiting} wait.",
+                        queue=queue.name,
+                        hours=hours,
+                        waiting=queue.waiting,
+                    ),
                     project.pk,
                 )
 
@@ -114,7 +129,12 @@ def _full_disks(usage: Usage) -> Iterator[Sight]:
             yield Sight(
                 AlertKind.DISK_NEARLY_FULL,
                 f"disk:{disk.name}",
-                f"The disk of {disk.name} has {disk.free / 2**30:.1f} GB of {disk.total / 2**30:.1f} GB left.",
+                say(
+                    "The disk of {disk} has {free:.1f} GB of {total:.1f} GB left.",
+                    disk=disk.name,
+                    free=disk.free / 2**30,
+                    total=disk.total / 2**30,
+                ),
             )
 
 
@@ -123,18 +143,22 @@ def _stragglers(now: datetime) -> Iterator[Sight]:
     late = now - LEFT_BEHIND
     open_ones = Publication.objects.filter(Q(tried_at=None) | Q(tried_at__lt=now - PUBLICATION_LEFT_BEHIND))
     found = [
-        _Straggler("outcomes without a number", _some(OutcomeBatch.objects.filter(first_number=None, created_at__lt=late))),
-        _Straggler("claims whose lease ran out", _some(ReviewTask.objects.filter(state=TaskState.CLAIMED, lease_expires_at__lt=late))),
-        _Straggler("publications that nobody resumed", _some(open_ones.filter(state=PublicationState.OPEN, error="", opened_at__lt=late))),
-        _Straggler("alerts that nobody sent", _some(AlertDelivery.objects.filter(state=DeliveryState.WAITING, next_try_at__lt=late))),
-        _Straggler("counts that nobody added up", _some(TrustDelta.objects.order_by("pk"), over=MANY_DELTAS)),
+        _Straggler(say("outcomes without a number"), _some(OutcomeBatch.objects.filter(first_number=None, created_at__lt=late))),
+        _Straggler(say("claims whose lease ran out"), _some(ReviewTask.objects.filter(state=TaskState.CLAIMED, lease_expires_at__lt=late))),
+        _Straggler(say("publications that nobody resumed"), _some(open_ones.filter(state=PublicationState.OPEN, error="", opened_at__lt=late))),
+        _Straggler(say("alerts that nobody sent"), _some(AlertDelivery.objects.filter(state=DeliveryState.WAITING, next_try_at__lt=late))),
+        _Straggler(say("counts that nobody added up"), _some(TrustDelta.objects.order_by("pk"), over=MANY_DELTAS)),
     ]  # fmt: skip
     for straggler in found:
         if straggler.rows:
             yield Sight(
                 AlertKind.STRAGGLERS,
                 f"waiting:{straggler.name.replace(' ', '_')}",
-                f"{straggler.rows} {straggler.name}: the worker is away or cannot keep up.",
+                say(
+                    "{count} {what}: the worker is away or cannot keep up.",
+                    count=straggler.rows,
+                    what=straggler.name,
+                ),
             )
 
 

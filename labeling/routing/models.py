@@ -50,6 +50,9 @@ class PolicyPeriod(models.Model):
         default=list, help_text="Segments that go to review although the average is good enough"
     )
     reason = models.TextField()
+    said = models.JSONField(
+        null=True, editable=False, help_text="What the text is made of (labeling.sentences)"
+    )
     opened_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )

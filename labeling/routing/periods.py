@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from labeling.errors import Sentence, say
 from labeling.history.actor import Actor
 from labeling.projects.models import Project
 from labeling.routing.models import PolicyPeriod, Stop
 from labeling.routing.policy import NOTHING_IS_AUTOMATIC, Policy
+from labeling.sentences import stored
 
 __all__ = ["Earned", "open_period", "renew_periods", "stop_reason"]
 
@@ -32,7 +34,7 @@ def open_period(
     scope: tuple[int | None, str],
     earned: Earned,
     *,
-    reason: str,
+    reason: Sentence,
     by: Actor | None,
     now: datetime,
 ) -> PolicyPeriod:
@@ -53,14 +55,20 @@ def open_period(
         low=low,
         audit_rate=earned.audit_rate,
         forced_segments=list(earned.forced_segments),
-        reason=reason,
         opened_by_id=by.user_id if by else None,
         started_at=now,
+        **stored(reason=reason),
     )
 
 
 def renew_periods(
-    project: Project, policy: Policy, before: Policy | None, *, reason: str, by: Actor | None, now: datetime
+    project: Project,
+    policy: Policy,
+    before: Policy | None,
+    *,
+    reason: Sentence,
+    by: Actor | None,
+    now: datetime,
 ) -> None:
     """Put a policy in force: the general periods by its own rules, those of scopes with what they have earned.
 
@@ -86,13 +94,17 @@ def renew_periods(
         earned = Earned(
             period.epoch, period.level, period.high, period.audit_rate, tuple(period.forced_segments)
         )
-        why = stop_reason(stopped) if stopped else f"{reason}, level {period.level} kept"
+        why = (
+            stop_reason(stopped)
+            if stopped
+            else say("{reason}, level {level} kept", reason=reason, level=period.level)
+        )
         open_period(project, policy, (version, period.label_group), earned, reason=why, by=by, now=now)
 
 
-def stop_reason(stop: Stop) -> str:
+def stop_reason(stop: Stop) -> Sentence:
     """What a period says that a stop has opened."""
-    return f"stopped: {stop.reason}"
+    return say("stopped: {reason}", reason=stop.reason)
 
 
 def _general(policy: Policy, stop: Stop | None, epoch: int) -> Earned:

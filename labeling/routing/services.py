@@ -37,7 +37,7 @@ def publish_policy(*, project: Project, body: Any, by: Actor, note: str = "", at
             locked,
             policy,
             compile_policy(before.body, schema=schema) if before else None,
-            reason=f"policy v{version.number}",
+            reason=say("policy v{number}", number=version.number),
             by=by,
             now=timezone.now(),
         )

@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from labeling.web.wording import in_language
+from labeling.web.wording import in_language, told
 
 register = template.Library()
 
@@ -20,6 +20,7 @@ THIN_SPACE = "\u202f"
 
 
 register.filter(in_language)
+register.filter(told)
 
 
 @register.filter

@@ -6,14 +6,17 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 
+from labeling.errors import Sentence, quote
 from labeling.ingestion.models import ModelVersion
 from labeling.projects.models import Project
+from labeling.sentences import restored
 from labeling.trust.asking import Window
 from labeling.trust.timegrid import day_start
 
 __all__ = ["Change", "list_changes"]
 
 _MOST_PERIODS = 500
+NOTHING_SAID = quote("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Change:
     level: int = 0
     high: float = 0.0
     audit_rate: float = 0.0
-    reason: str = ""
+    reason: Sentence = NOTHING_SAID
     note: str = ""
     before: "Change | None" = None
 
@@ -91,7 +94,7 @@ def _periods(
     with connection.cursor() as cursor:
         cursor.execute(
             "select period.id, model_version_id, label_group, started_at, policy_number, epoch, level, high, audit_rate, "
-            "reason, policy.note from labeling_policyperiod period join labeling_policyversion policy "
+            "reason, policy.note, said::json from labeling_policyperiod period join labeling_policyversion policy "
             "on policy.project_id = period.project_id and policy.number = period.policy_number "
             "where period.project_id = %s and (%s or started_at < %s) order by period.id desc limit %s",
             [project.pk, seen is not None, window.end, _MOST_PERIODS],
@@ -108,7 +111,7 @@ def _periods(
                 level=row[6],
                 high=row[7],
                 audit_rate=row[8],
-                reason=row[9],
+                reason=restored({"reason": row[9], "said": row[11]}, "reason"),
                 note=row[10],
             ),
         )

@@ -16,6 +16,7 @@ from django.db.models import Max
 
 from labeling.alerts.models import AlertKind
 from labeling.alerts.services import raise_alert
+from labeling.errors import Sentence, say
 from labeling.history.actor import Actor
 from labeling.ingestion.models import ModelVersion
 from labeling.projects.models import Project
@@ -24,6 +25,7 @@ from labeling.routing.models import PolicyPeriod, PolicyVersion, Stop
 from labeling.routing.periods import Earned, open_period
 from labeling.routing.policy import NOTHING_IS_AUTOMATIC, Policy, compile_policy
 from labeling.routing.services import touch_routing
+from labeling.sentences import restored, stored
 from labeling.trust import ladder
 from labeling.trust.buckets import BUCKET_COUNT, bucket_edges
 from labeling.trust.holding import autonomy_policy, last_day_of, numbers_of, state_of
@@ -44,9 +46,9 @@ __all__ = ["Looker"]
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _SHIFTED = {
-    "confidences": "Confidences have shifted",
-    "labels": "Predicted labels have shifted",
-    "calibration": "Confidences mean something else than they did",
+    "confidences": say("Confidences have shifted"),
+    "labels": say("Predicted labels have shifted"),
+    "calibration": say("Confidences mean something else than they did"),
 }
 
 
@@ -106,8 +108,12 @@ class Looker:
         else:
             state, counts = self._feed(scope, state, wanted, counts, reviewers)
         if state.levels and not frozen:
-            self.tell(scope, state, "levels", f"{len(state.levels)} levels from the first {sum(state.seen)} confidences",
-                      levels=[list(level) for level in state.levels])  # fmt: skip
+            told = say(
+                "{levels} levels from the first {count} confidences",
+                levels=len(state.levels),
+                count=sum(state.seen),
+            )
+            self.tell(scope, state, "levels", told, levels=[list(level) for level in state.levels])
         state = self._watch_signals(scope, state, wanted, counts, scopes)
         cells = cells_of(counts)
         if state.level > 0:
@@ -131,17 +137,23 @@ class Looker:
         groups = list(self.policy.groups)
         if scope.schema_number == self.project.schema_number and scope.groups == groups:
             return state
-        why = "the label schema has" if scope.groups == groups else "the label groups have"
+        in_schema = scope.groups == groups
         scope.schema_number, scope.groups = self.project.schema_number, groups
         state = ladder.start_epoch(state, now=self.now)
-        self.begin(scope, state, f"epoch {state.epoch}: {why} changed")
-        self.tell(scope, state, "epoch", f"Epoch {state.epoch}: {why} changed")
+        if in_schema:
+            why = say("epoch {epoch}: the label schema has changed", epoch=state.epoch)
+            told = say("Epoch {epoch}: the label schema has changed", epoch=state.epoch)
+        else:
+            why = say("epoch {epoch}: the label groups have changed", epoch=state.epoch)
+            told = say("Epoch {epoch}: the label groups have changed", epoch=state.epoch)
+        self.begin(scope, state, why)
+        self.tell(scope, state, "epoch", told)
         return state
 
     def _cool(self, scope: AutonomyScope, state: ScopeState) -> ScopeState:
         if state.cool_down_left == 0:
-            self.begin(scope, state, f"epoch {state.epoch}: the cool-down is over")
-            self.tell(scope, state, "cool_down_over", "The cool-down is over: labels count again")
+            self.begin(scope, state, say("epoch {epoch}: the cool-down is over", epoch=state.epoch))
+            self.tell(scope, state, "cool_down_over", say("The cool-down is over: labels count again"))
         return state
 
     def _feed(
@@ -182,13 +194,18 @@ class Looker:
         audits: Sequence[int],
     ) -> None:
         numbers = numbers_of(before, wanted, reviewers, cells_of(counts))
-        self.begin(scope, after, f"epoch {after.epoch}: too many errors among automatic results")
+        why = say("epoch {epoch}: too many errors among automatic results", epoch=after.epoch)
+        self.begin(scope, after, why)
         self.tell(
             scope,
             after,
             "alarm",
-            f"Stepped back from level {before.level} to 0: audits found more than {wanted.alpha:.2%} wrong; "
-            f"{after.cool_down_left} predictions cool down",
+            say(
+                "Stepped back from level {level} to 0: audits found more than {alpha:.2%} wrong; {count} predictions cool down",
+                level=before.level,
+                alpha=wanted.alpha,
+                count=after.cool_down_left,
+            ),
             **numbers,
             threshold=wanted.detector_threshold,
             last_audits=len(audits),
@@ -196,9 +213,15 @@ class Looker:
             alarms=len(after.alarms),
             cool_down=after.cool_down_left,
         )
-        self._alert(scope, f"{scope.model_version} stepped back to level 0: audits found too many errors")
+        self._alert(
+            scope,
+            say(
+                "{model} stepped back to level 0: audits found too many errors",
+                model=str(scope.model_version),
+            ),
+        )
 
-    def begin(self, scope: AutonomyScope, state: ScopeState, reason: str) -> None:
+    def begin(self, scope: AutonomyScope, state: ScopeState, reason: Sentence) -> None:
         """From here on, and from nothing earlier, counts the evidence: a policy period begins."""
         mine = (scope.model_version_id, scope.label_group)
         if self.policy.is_earned and None not in self.stops:
@@ -216,7 +239,7 @@ class Looker:
                 project=self.project, model_version=None, label_group=scope.label_group, ended_at=None
             )
             same = Earned(general.epoch, general.level, general.high, general.audit_rate)
-            why = general.reason if None in self.stops else reason
+            why = restored(general, "reason") if None in self.stops else reason
             open_period(
                 self.project, self.policy, (None, scope.label_group), same, reason=why, by=None, now=self.now
             )
@@ -240,9 +263,29 @@ class Looker:
                 continue
             scope.forced_segments = [*scope.forced_segments, segment]
             audited, wrong = audits[segment]
-            shown = "without a segment" if segment is None else f"of {segment!r}"
-            self.tell(scope, state, "segment", f"Predictions {shown} go to review: {wrong} of {audited} audits wrong",
-                      segment=segment, audited=audited, wrong=wrong, segments=len(audits), alpha=wanted.alpha)  # fmt: skip
+            told = say(
+                "Predictions of {segment!r} go to review: {wrong} of {audited} audits wrong",
+                segment=segment,
+                wrong=wrong,
+                audited=audited,
+            )
+            if segment is None:
+                told = say(
+                    "Predictions without a segment go to review: {wrong} of {audited} audits wrong",
+                    wrong=wrong,
+                    audited=audited,
+                )
+            self.tell(
+                scope,
+                state,
+                "segment",
+                told,
+                segment=segment,
+                audited=audited,
+                wrong=wrong,
+                segments=len(audits),
+                alpha=wanted.alpha,
+            )
 
     def _watch_signals(
         self,
@@ -269,14 +312,18 @@ class Looker:
         for signal in said:
             if not signal.warn:
                 continue
-            told = f"{_SHIFTED[signal.name]} (distance {signal.effect:.2f}): audits are raised for three days"
+            told = say(
+                "{what} (distance {distance:.2f}): audits are raised for three days",
+                what=_SHIFTED[signal.name],
+                distance=signal.effect,
+            )
             self.tell(scope, state, "drift", told, signal=signal.name, n=signal.n, p=signal.p, effect=signal.effect,
                       warn=True, **signal.numbers)  # fmt: skip
-            self._alert(scope, f"{scope.model_version}: {told[0].lower()}{told[1:]}")
+            self._alert(scope, say("{model}: {what}", model=str(scope.model_version), what=told))
             state = ladder.warn(state, now=self.now)
         return state
 
-    def _alert(self, scope: AutonomyScope, detail: str) -> None:
+    def _alert(self, scope: AutonomyScope, detail: Sentence) -> None:
         raise_alert(
             kind=AlertKind.TRUST_ALARM,
             subject=f"scope:{scope.pk}",
@@ -290,7 +337,7 @@ class Looker:
         scope: AutonomyScope,
         before: ScopeState,
         after: ScopeState,
-        reason: str,
+        reason: Sentence,
         by: Actor | None = None,
     ) -> None:
         """Open a policy period where what is in force differs from what should be."""
@@ -308,7 +355,7 @@ class Looker:
         if current is not None and _same(current, earned):
             return
         period = open_period(
-            self.project, self.policy, mine, earned, reason=reason or "as earned", by=by, now=self.now
+            self.project, self.policy, mine, earned, reason=reason or say("as earned"), by=by, now=self.now
         )
         if after.level != before.level or current is None:
             scope.level_from = period.pk
@@ -321,7 +368,7 @@ class Looker:
         scope: AutonomyScope | None,
         state: ScopeState | None,
         kind: str,
-        reason: str,
+        reason: Sentence,
         *,
         by: int | None = None,
         **numbers: Any,
@@ -332,7 +379,7 @@ class Looker:
             model_version_id=scope.model_version_id if scope else None,
             label_group=scope.label_group if scope else "",
             kind=kind,
-            reason=reason,
+            **stored(reason=reason),
             epoch=state.epoch if state else 1,
             level=state.level if state else 0,
             period_id=PolicyPeriod.objects.filter(project=self.project).aggregate(newest=Max("pk"))["newest"],
@@ -379,8 +426,15 @@ class Looker:
             arrived=_zeros(),
         )
         name = ModelVersion.objects.get(pk=version)
-        about = f"{name}, label {group}" if group else str(name)
-        self.tell(scope, state, "epoch", f"Epoch {state.epoch}: {about} begins at level 0")
+        told = say("Epoch {epoch}: {model} begins at level 0", epoch=state.epoch, model=str(name))
+        if group:
+            told = say(
+                "Epoch {epoch}: {model}, label {label} begins at level 0",
+                epoch=state.epoch,
+                model=str(name),
+                label=group,
+            )
+        self.tell(scope, state, "epoch", told)
         return scope
 
     def _newest_general(self, group: str) -> int:

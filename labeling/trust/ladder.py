@@ -23,6 +23,7 @@ from datetime import datetime, timedelta
 from operator import add
 from typing import Final, NamedTuple
 
+from labeling.errors import Sentence, quote, say
 from labeling.trust.buckets import BUCKET_COUNT
 from labeling.trust.detector import Detector, DetectorState
 from labeling.trust.levels import (
@@ -62,6 +63,7 @@ __all__ = [
     "ScopeState",
     "Standard",
     "accept",
+    "audit_rate_change",
     "audit_rate_in_force",
     "candidate_cut",
     "error_curve",
@@ -239,7 +241,7 @@ class Look(NamedTuple):
     """
 
     state: ScopeState
-    reason: str
+    reason: Sentence
 
 
 def look(
@@ -403,12 +405,27 @@ def _may_climb(state: ScopeState, policy: AutonomyPolicy, curve: ErrorCurve, mea
     return math.isnan(estimate) or estimate <= measure.alpha_effective
 
 
-def _reason(before: ScopeState, after: ScopeState) -> str:
+def _reason(before: ScopeState, after: ScopeState) -> Sentence:
     if after.level > before.level:
-        return f"Level {before.level} to {after.level}: evidence certifies {after.certified_share:.0%} of the traffic"
+        return say(
+            "Level {before} to {after}: evidence certifies {share:.0%} of the traffic",
+            before=before.level,
+            after=after.level,
+            share=after.certified_share,
+        )
     if after.level < before.level:
-        return f"Level {before.level} to {after.level}: certified and allowed is no more"
+        return say(
+            "Level {before} to {after}: certified and allowed is no more",
+            before=before.level,
+            after=after.level,
+        )
     if after.audit_rate != before.audit_rate:
-        was = "none" if before.audit_rate is None else f"{before.audit_rate:.2%}"
-        return f"Audit rate {was} to {after.audit_rate:.2%}"
-    return ""
+        return audit_rate_change(before.audit_rate, after.audit_rate)
+    return quote("")
+
+
+def audit_rate_change(before: float | None, after: float | None) -> Sentence:
+    """From which audit rate to which, in words."""
+    if before is None:
+        return say("Audit rate none to {after:.2%}", after=after or 0.0)
+    return say("Audit rate {before:.2%} to {after:.2%}", before=before, after=after or 0.0)

@@ -309,6 +309,9 @@ class AutonomyEvent(models.Model):
     label_group = models.CharField(max_length=200, blank=True)
     kind = models.CharField(max_length=30)
     reason = models.TextField()
+    said = models.JSONField(
+        null=True, editable=False, help_text="What the text is made of (labeling.sentences)"
+    )
     epoch = models.PositiveIntegerField(default=1)
     level = models.PositiveSmallIntegerField(default=0)
     period_id = models.BigIntegerField(null=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from labeling.errors import ConflictError, FieldError, InvalidError, invalid, say
+from labeling.errors import ConflictError, FieldError, InvalidError, Sentence, invalid, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
 from labeling.ingestion.models import ModelVersion
@@ -65,10 +65,15 @@ def stop_automatic(
         before = state_of(scope)
         _keep(scope, ladder.stop(before, now=looker.now))
         looker.tell(
-            scope, state_of(scope), "stopped", f"Stopped: {reason}", by=by.user_id, level_before=before.level
+            scope,
+            state_of(scope),
+            "stopped",
+            say("Stopped: {reason}", reason=reason),
+            by=by.user_id,
+            level_before=before.level,
         )
     if not _scopes(looker, version):
-        looker.tell(None, None, "stopped", f"Stopped: {reason}", by=by.user_id)
+        looker.tell(None, None, "stopped", say("Stopped: {reason}", reason=reason), by=by.user_id)
     _record(looker, "autonomy.stopped", by, reason=reason, model_version=str(version) if version else None)
     return stop
 
@@ -95,11 +100,11 @@ def resume_automatic(
     scopes = _scopes(looker, version)
     if not ended and not any(_is_held(scope) for scope in scopes):
         return
-    told = f"Resumed: {reason}" if reason else "Resumed"
+    told = say("Resumed: {reason}", reason=reason) if reason else say("Resumed")
     for stop in ended:
         if stop.model_version_id is None:
             for group in looker.policy.groups:
-                _open_general(looker, group, reason="resumed", by=by, stopped=False)
+                _open_general(looker, group, reason=say("resumed"), by=by, stopped=False)
         else:
             PolicyPeriod.objects.filter(
                 project=looker.project, model_version_id=stop.model_version_id, ended_at=None
@@ -151,12 +156,22 @@ def lower_level(
     for scope in scopes:
         before = state_of(scope)
         after = ladder.lower(before, min(level, before.certified), now=looker.now)
-        looker.put_in_force(scope, before, after, f"lowered: {reason}", by=by)
+        looker.put_in_force(scope, before, after, say("lowered: {reason}", reason=reason), by=by)
         _keep(scope, after)
         looker.tell(
-            scope, after, "lowered", f"Lowered from level {before.level} to {after.level}: {reason}",
-            by=by.user_id, level_before=before.level, limit=level,
-        )  # fmt: skip
+            scope,
+            after,
+            "lowered",
+            say(
+                "Lowered from level {before} to {after}: {reason}",
+                before=before.level,
+                after=after.level,
+                reason=reason,
+            ),
+            by=by.user_id,
+            level_before=before.level,
+            limit=level,
+        )
     _record(looker, "autonomy.lowered", by, reason=reason, level=level)
 
 
@@ -184,10 +199,15 @@ def accept_level(
             )
         except ValueError:
             continue
-        looker.put_in_force(scope, before, after, f"level {level} accepted", by=by)
+        looker.put_in_force(scope, before, after, say("level {level} accepted", level=level), by=by)
         _keep(scope, after)
         looker.tell(
-            scope, after, "accepted", f"Level {level} accepted", by=by.user_id, level_before=before.level
+            scope,
+            after,
+            "accepted",
+            say("Level {level} accepted", level=level),
+            by=by.user_id,
+            level_before=before.level,
         )
         done.append(scope)
     if not done:
@@ -237,7 +257,7 @@ def _close_scopes(looker: Looker) -> None:
     )
 
 
-def _open_general(looker: Looker, group: str, *, reason: str, by: Actor, stopped: bool) -> None:
+def _open_general(looker: Looker, group: str, *, reason: Sentence, by: Actor, stopped: bool) -> None:
     policy = looker.policy
     nothing = stopped or policy.is_earned
     high = NOTHING_IS_AUTOMATIC if nothing else policy.body["high"]

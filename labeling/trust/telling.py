@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from labeling.alerts.models import AlertKind
 from labeling.alerts.services import close_alert
+from labeling.errors import say
 from labeling.trust.holding import last_day_of, numbers_of
-from labeling.trust.ladder import warned
+from labeling.trust.ladder import audit_rate_change, warned
 from labeling.trust.levels import Cell
 from labeling.trust.models import AutonomyScope
 from labeling.trust.scope import AutonomyPolicy, ReviewerEvidence, ScopeState
@@ -31,26 +32,39 @@ def tell_changes(
         return numbers_of(after, wanted, reviewers, cells)
 
     if after.certified > state.certified:
-        looker.tell(scope, after, "certified", f"Level {after.certified} is certified: {after.certified_share:.0%} of the traffic",
-                  **numbers())  # fmt: skip
+        told = say(
+            "Level {level} is certified: {share:.0%} of the traffic",
+            level=after.certified,
+            share=after.certified_share,
+        )
+        looker.tell(scope, after, "certified", told, **numbers())
     elif after.certified < state.certified:
         looker.tell(
             scope,
             after,
             "decertified",
-            f"Only level {after.certified} is certified under the new limits",
+            say("Only level {level} is certified under the new limits", level=after.certified),
             **numbers(),
         )
     if after.level > state.level:
         close_alert(kind=AlertKind.TRUST_ALARM, subject=f"scope:{scope.pk}", now=looker.now)
-        looker.tell(scope, after, "up", f"Level {state.level} to {after.level}: {after.share:.0%} of the traffic is automatic",
-                  **numbers())  # fmt: skip
+        told = say(
+            "Level {before} to {after}: {share:.0%} of the traffic is automatic",
+            before=state.level,
+            after=after.level,
+            share=after.share,
+        )
+        looker.tell(scope, after, "up", told, **numbers())
     elif after.level < state.level:
         looker.tell(
             scope,
             after,
             "down",
-            f"Level {state.level} to {after.level}: no more is certified and allowed",
+            say(
+                "Level {before} to {after}: no more is certified and allowed",
+                before=state.level,
+                after=after.level,
+            ),
             **numbers(),
         )
     if after.proposed is not None and after.proposed != state.proposed:
@@ -58,7 +72,7 @@ def tell_changes(
             scope,
             after,
             "proposed",
-            f"Level {after.proposed} is proposed: a person may accept it",
+            say("Level {level} is proposed: a person may accept it", level=after.proposed),
             **numbers(),
         )
     was, now_warned = warned(before, now=scope.looked_at or looker.now), warned(after, now=looker.now)
@@ -66,12 +80,8 @@ def tell_changes(
         close_alert(kind=AlertKind.TRUST_ALARM, subject=f"scope:{scope.pk}", now=looker.now)
     if now_warned != was and after.epoch == before.epoch:
         looker.tell(scope, after, "warned" if now_warned else "calm",
-                  "Warned: audits are raised" if now_warned else "The warning is over",
+                  say("Warned: audits are raised") if now_warned else say("The warning is over"),
                   audit_cusum=after.detector.cusum_mean, review_cusum=after.zone.cusum_mean)  # fmt: skip
     if after.level and after.audit_rate != before.audit_rate and after.level == before.level:
-        looker.tell(scope, after, "audit_rate", f"Audit rate {_percent(before.audit_rate)} to {_percent(after.audit_rate)}",
+        looker.tell(scope, after, "audit_rate", audit_rate_change(before.audit_rate, after.audit_rate),
                   wanted=after.audit_wanted, rate=after.audit_rate, last_day=sum(last_day_of(scope)))  # fmt: skip
-
-
-def _percent(rate: float | None) -> str:
-    return "none" if rate is None else f"{rate:.2%}"

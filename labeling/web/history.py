@@ -14,6 +14,7 @@ from labeling.history.models import HistoryEvent
 from labeling.history.queries import FILTERS, KINDS, list_events
 from labeling.projects.access import Permission
 from labeling.projects.models import Project
+from labeling.sentences import restored
 from labeling.web.frame import project_frame
 from labeling.web.page import is_fragment, page
 from labeling.web.wording import in_language
@@ -54,7 +55,7 @@ def _history(project: Project, wanted: Any) -> HistoryPage:
         found, problem = [], in_language(error.detail)
     page_of = found[:PAGE_SIZE]
     for event in page_of:
-        event.told = tell(event.details)  # type: ignore[attr-defined]
+        event.told = tell(_in_words(event))  # type: ignore[attr-defined]
         event.done = action_name(event.action)  # type: ignore[attr-defined]
     members = project.memberships.order_by("user__username").values_list("user__username", flat=True)
     return HistoryPage(
@@ -66,6 +67,15 @@ def _history(project: Project, wanted: Any) -> HistoryPage:
         query=urlencode(filters),
         problem=problem,
     )
+
+
+def _in_words(event: HistoryEvent) -> dict[str, Any]:
+    """The details, with stored sentences in the language of the page."""
+    said = event.said or {}
+    return {
+        name: in_language(restored({name: value, "said": said}, name)) if name in said else value
+        for name, value in event.details.items()
+    }
 
 
 def kind_name(kind: str) -> str:

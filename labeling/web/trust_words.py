@@ -13,6 +13,7 @@ from labeling.templatetags.interface import THIN_SPACE, percent, thin
 from labeling.trust.asking import Window
 from labeling.trust.changes import Change
 from labeling.trust.figures import Rate
+from labeling.web.wording import in_language
 
 FEWEST = 10
 _LONGEST_CHANGE = 240
@@ -237,5 +238,5 @@ def change_text(change: Change) -> str:
         rates = {"before": percent(before.audit_rate), "after": percent(change.audit_rate)}
         parts.append(_("Blind checks %(before)s to %(after)s") % rates)
     if not change.new_policy and change.reason:
-        parts.append(change.reason)
+        parts.append(in_language(change.reason))
     return Truncator(". ".join(parts)).chars(_LONGEST_CHANGE)

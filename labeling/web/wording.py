@@ -3,6 +3,7 @@
 from django.utils.translation import gettext
 
 from labeling.errors import Sentence
+from labeling.sentences import restored
 
 
 def in_language(text: str) -> str:
@@ -17,3 +18,8 @@ def in_language(text: str) -> str:
         return gettext(text.template).format(**values)
     except (LookupError, ValueError):  # a translation that names a place the sentence does not have
         return text.template.format(**values)
+
+
+def told(row: object, name: str) -> str:
+    """A stored sentence of a row in the language of the request; in English where the row is older than its parts."""
+    return in_language(restored(row, name))

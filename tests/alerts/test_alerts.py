@@ -19,6 +19,7 @@ from labeling.alerts.errors import DeliveryError
 from labeling.alerts.models import Alert, AlertDelivery, AlertKind, AlertRecipient, DeliveryState
 from labeling.alerts.services import add_recipient, close_alert, close_unseen, raise_alert
 from labeling.alerts.webhooks import find_address
+from labeling.errors import say
 from labeling.history.models import HistoryEvent
 from tests.alerts.receiver import Receiver, receiver
 from tests.world import World, in_threads
@@ -40,30 +41,30 @@ def tell(world: World, address: str, *, channel: str = "webhook", **more: Any) -
 
 
 def test_it_is_one_row_while_it_lasts(world: World) -> None:
-    first = raise_alert(**OLD, detail="3 h", project_id=world.letters.pk)
-    assert raise_alert(**OLD, detail="4 h", project_id=world.letters.pk) == first
+    first = raise_alert(**OLD, detail=say("3 h"), project_id=world.letters.pk)
+    assert raise_alert(**OLD, detail=say("4 h"), project_id=world.letters.pk) == first
     alert = Alert.objects.get()
     assert (alert.times, alert.detail) == (2, "4 h")
     assert close_unseen(kinds=[AlertKind.QUEUE_TOO_OLD], since=alert.seen_at) == 0
     assert close_unseen(kinds=[AlertKind.STRAGGLERS], since=timezone.now()) == 0
     assert close_unseen(kinds=[AlertKind.QUEUE_TOO_OLD], since=timezone.now()) == 1
     assert not close_alert(**OLD)
-    assert raise_alert(**OLD, detail="again") != first
+    assert raise_alert(**OLD, detail=say("again")) != first
 
 
 @pytest.mark.slow
 def test_ten_who_see_the_same_at_once_open_one(live_world: World) -> None:
     tell(live_world, "ops@example.org", channel="email")
-    in_threads([partial(raise_alert, **OLD, detail="x")] * 10)  # type: ignore[arg-type]
+    in_threads([partial(raise_alert, **OLD, detail=say("x"))] * 10)  # type: ignore[arg-type]
     assert Alert.objects.get().times == 10
     assert AlertDelivery.objects.count() == 1
 
 
 def test_a_webhook_is_signed_and_told_of_beginning_and_end(world: World, hook: Receiver) -> None:
     secret = tell(world, hook.url).secret
-    raise_alert(**OLD, detail="3 h", project_id=world.letters.pk)
+    raise_alert(**OLD, detail=say("3 h"), project_id=world.letters.pk)
     assert deliver_due() == Sent(1, 0)
-    raise_alert(**OLD, detail="4 h", project_id=world.letters.pk)
+    raise_alert(**OLD, detail=say("4 h"), project_id=world.letters.pk)
     close_alert(**OLD)
     assert deliver_due() == Sent(1, 0)
     assert deliver_due() == Sent(0, 0)
@@ -80,7 +81,7 @@ def test_a_webhook_is_signed_and_told_of_beginning_and_end(world: World, hook: R
 def test_what_fails_is_tried_again_later_and_given_up_in_the_end(world: World, hook: Receiver) -> None:
     tell(world, hook.url)
     hook.status = 500
-    raise_alert(**OLD, detail="x")
+    raise_alert(**OLD, detail=say("x"))
     now = timezone.now() + timedelta(seconds=1)
     assert deliver_due(now) == Sent(0, 1)
     assert deliver_due(now) == Sent(0, 0), "not before its time"
@@ -95,7 +96,7 @@ def test_what_fails_is_tried_again_later_and_given_up_in_the_end(world: World, h
     assert len(hook.received) == 3
     assert len(ids) == 1, "the same message each time"
 
-    raise_alert(kind=AlertKind.STRAGGLERS, subject="s", detail="x")
+    raise_alert(kind=AlertKind.STRAGGLERS, subject="s", detail=say("x"))
     AlertDelivery.objects.filter(state="waiting").update(attempt=delivery.MOST_ATTEMPTS - 1)
     hook.status = 503
     deliver_due(timezone.now() + timedelta(seconds=1))
@@ -107,7 +108,7 @@ def test_a_worker_that_dies_while_sending_leaves_it_to_the_next(
 ) -> None:
     """The message went out, and the worker died before it could say so: it goes out again under the same id."""
     tell(world, hook.url)
-    raise_alert(**OLD, detail="x")
+    raise_alert(**OLD, detail=say("x"))
     sent = delivery._send
 
     def send_and_die(one: AlertDelivery) -> None:
@@ -126,14 +127,14 @@ def test_a_worker_that_dies_while_sending_leaves_it_to_the_next(
 def test_an_answer_is_not_read_to_its_end(world: World, hook: Receiver) -> None:
     hook.never_ends = True
     tell(world, hook.url)
-    raise_alert(**OLD, detail="x")
+    raise_alert(**OLD, detail=say("x"))
     assert deliver_due() == Sent(1, 0)
 
 
 def test_an_address_that_nobody_foresaw_holds_up_nobody(world: World, hook: Receiver) -> None:
     tell(world, hook.url)
     AlertRecipient.objects.create(channel="webhook", address="https://[::1/", secret="whsec_eA==")
-    raise_alert(**OLD, detail="x")
+    raise_alert(**OLD, detail=say("x"))
     assert deliver_due() == Sent(1, 1)
     assert "InvalidURL" in AlertDelivery.objects.get(state="waiting").error
 
@@ -174,7 +175,7 @@ def test_mail_goes_to_those_who_want_this_kind_of_this_project(world: World, set
     tell(world, "letters@example.org", channel="email", project=world.letters)
     tell(world, "parcels@example.org", channel="email", project=other)
     tell(world, "disk@example.org", channel="email", kinds=["disk_nearly_full"])
-    raise_alert(**OLD, detail="It is old.", project_id=world.letters.pk)
+    raise_alert(**OLD, detail=say("It is old."), project_id=world.letters.pk)
 
     assert deliver_due() == Sent(2, 0)
 
@@ -188,7 +189,7 @@ def test_mail_goes_to_those_who_want_this_kind_of_this_project(world: World, set
 def test_without_a_mail_server_the_message_waits_and_says_why(world: World, settings: Any) -> None:
     settings.EMAIL_HOST = ""
     tell(world, "all@example.org", channel="email")
-    raise_alert(**OLD, detail="x")
+    raise_alert(**OLD, detail=say("x"))
     assert deliver_due() == Sent(0, 1)
     assert "REVIEWAPP_EMAIL_URL" in AlertDelivery.objects.get().error
 
@@ -197,8 +198,8 @@ def test_without_a_mail_server_the_message_waits_and_says_why(world: World, sett
 
 
 def test_each_sees_what_they_lead(world: World) -> None:
-    raise_alert(**OLD, detail="x", project_id=world.letters.pk)
-    raise_alert(kind=AlertKind.DISK_NEARLY_FULL, subject="disk:home", detail="full")
+    raise_alert(**OLD, detail=say("x"), project_id=world.letters.pk)
+    raise_alert(kind=AlertKind.DISK_NEARLY_FULL, subject="disk:home", detail=say("full"))
     seen = {
         name: [alert["kind"] for alert in world.api(name).get("/alerts/").expect(200)["results"]]
         for name in ("ada", "lea", "rita", "nora")
@@ -220,7 +221,7 @@ def test_each_sees_what_they_lead(world: World) -> None:
 
 
 def test_acknowledged_by_the_first(world: World) -> None:
-    number = raise_alert(**OLD, detail="x", project_id=world.letters.pk)
+    number = raise_alert(**OLD, detail=say("x"), project_id=world.letters.pk)
     assert world.api("lea").post(f"/alerts/{number}/acknowledge/").expect(200)["acknowledged_by"] == "lea"
     assert world.api("otto").post(f"/alerts/{number}/acknowledge/").expect(200)["acknowledged_by"] == "lea"
     assert HistoryEvent.objects.filter(action="alert.acknowledged").count() == 1

@@ -17,6 +17,7 @@ from labeling.alerts.services import add_recipient, raise_alert
 from labeling.api.v1.urls import urlpatterns
 from labeling.datasets.models import Dataset
 from labeling.datasets.services import publish, set_tag
+from labeling.errors import say
 from labeling.projects.invitations import invite
 from labeling.projects.models import ApiKey
 from tests.world import World, a_row
@@ -182,7 +183,10 @@ class Place:
                 prefix=world.make_key("otto", "ingest", project=world.letters)[:12]
             ).pk,
             "alert_id": raise_alert(
-                kind=AlertKind.QUEUE_TOO_OLD, subject="queue:q", detail="Old.", project_id=world.letters.pk
+                kind=AlertKind.QUEUE_TOO_OLD,
+                subject="queue:q",
+                detail=say("Old."),
+                project_id=world.letters.pk,
             ),
             "recipient_id": add_recipient(
                 channel="email", address="lea@example.org", kinds=[], project=None, by=world.ada.actor

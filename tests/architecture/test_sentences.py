@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ ERRORS = {
     for name, kind in vars(errors).items()
     if isinstance(kind, type) and issubclass(kind, errors.LabelingError)
 }
+
+
+TAKE_SENTENCES = {"stored", "keep", "quote", "DeliveryError"}
+"""Beside the errors: what puts a text into a row, or passes one on."""
 
 
 def flaws(source: str) -> Iterator[str]:
@@ -35,8 +40,23 @@ def flaws(source: str) -> Iterator[str]:
             yield from (
                 f"{node.lineno}: say() it: {ast.unparse(detail)}" for detail in details if _is_text(detail)
             )
+        if name in TAKE_SENTENCES:
+            yield from (
+                f"{node.lineno}: say() it: {ast.unparse(text)}"
+                for text in [*node.args, *(k.value for k in node.keywords)]
+                if _is_text(text) and _has_words(text)
+            )
         if name == "say" and isinstance(node.func, ast.Name):
             yield from _flaws_of_sentence(node)
+
+
+def _has_words(node: ast.expr) -> bool:
+    return any(
+        isinstance(part, ast.Constant)
+        and isinstance(part.value, str)
+        and re.search(r"[^\W\d_]{2}", part.value)
+        for part in ast.walk(node)
+    )
 
 
 def _is_text(node: ast.expr) -> bool:
@@ -57,6 +77,9 @@ def _flaws_of_sentence(node: ast.Call) -> Iterator[str]:
     given = {word.arg for word in node.keywords}
     if places != given:
         yield f"{node.lineno}: {template.value!r} has the places {sorted(places)} and the values {sorted(map(str, given))}"
+    for word in node.keywords:
+        if _is_text(word.value) and _has_words(word.value):
+            yield f"{node.lineno}: say() the value of {word.arg!r} too"
 
 
 def test_every_domain_error_can_be_translated() -> None:
@@ -77,5 +100,11 @@ raise invalid("/a", "gone", detail="it is gone")
 raise invalid("/a", "gone", say(f"{name} is gone"))
 raise invalid("/a", "gone", say("{name} is gone", nam=name))
 raise invalid("/a", "gone", say("{name} is gone", name=name))
+row.update(**stored(error="It is gone"))
+row.update(**stored(error=""))
+keep(row, error=quote(f"It is {gone}"))
+keep(row, error=quote(f"{kind}: {error}"))
+raise DeliveryError(f"It is {gone}")
+say("{what} is gone", what="the label" if label else "the field")
 """
-    assert sorted(int(flaw.partition(":")[0]) for flaw in flaws(source)) == [3, 4, 4, 5, 6, 7]
+    assert sorted(int(flaw.partition(":")[0]) for flaw in flaws(source)) == [3, 4, 4, 5, 6, 7, 9, 11, 13, 14]

@@ -14,6 +14,7 @@ from labeling.alerts.services import raise_alert
 from labeling.datasets.models import Dataset, Publication
 from labeling.datasets.services import publish
 from labeling.datasets.storage import StorageError
+from labeling.errors import say
 from labeling.pipeline.watching import watch
 from tests.world import World, a_row
 
@@ -38,7 +39,7 @@ def open_alerts() -> set[str]:
 
 def test_nothing_is_wrong(world: World) -> None:
     world.api("otto").predict([a_row(), a_row(confidence=0.99)]).expect(200)
-    raise_alert(kind=AlertKind.TRUST_ALARM, subject="model:m", detail="not the watch's to close")
+    raise_alert(kind=AlertKind.TRUST_ALARM, subject="model:m", detail=say("not the watch's to close"))
     assert seen() == set()
     assert open_alerts() == {"trust_alarm"}
 
@@ -73,7 +74,7 @@ def test_what_the_sweeps_left(world: World) -> None:
     late = timezone.now() + timedelta(minutes=30)
     found = {sight.subject for sight in watch(late, usage=roomy)}
     assert {"waiting:outcomes_without_a_number", "waiting:claims_whose_lease_ran_out"} <= found
-    raise_alert(kind=AlertKind.TEST, subject="x", detail="x")
+    raise_alert(kind=AlertKind.TEST, subject="x", detail=say("x"))
     dataset = Dataset.objects.get(project=world.letters)
     Publication.objects.create(dataset=dataset, state="open", number=1)
     found = {sight.subject for sight in watch(late, usage=roomy)}

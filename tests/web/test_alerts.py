@@ -6,6 +6,7 @@ import pytest
 
 from labeling.alerts.models import Alert, AlertDelivery, AlertKind, AlertRecipient
 from labeling.alerts.services import raise_alert
+from labeling.errors import say
 from labeling.ledger.models import LedgerRun
 from labeling.ledger.runs import LEFT_BEHIND, run_waiting
 from tests.web.conftest import As
@@ -15,7 +16,10 @@ from tests.world import World, a_row
 @pytest.fixture
 def alert(world: World) -> int:
     return raise_alert(
-        kind=AlertKind.QUEUE_TOO_OLD, subject="queue:q", detail="It is <old>.", project_id=world.letters.pk
+        kind=AlertKind.QUEUE_TOO_OLD,
+        subject="queue:q",
+        detail=say("It is <old>."),
+        project_id=world.letters.pk,
     )
 
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.utils import translation
 
-from labeling.errors import Sentence, quote, say
+from labeling.alerts.delivery import body_of
+from labeling.alerts.models import Alert, AlertDelivery, AlertKind
+from labeling.alerts.services import add_recipient, raise_alert
+from labeling.datasets.models import Dataset, Publication
+from labeling.datasets.services import publish, request_publication
+from labeling.errors import ConflictError, Sentence, quote, say
+from labeling.history.models import HistoryEvent
+from labeling.ledger.models import LedgerRun
 from labeling.management.commands import makemessages
+from labeling.pipeline.watching import watch
+from labeling.sentences import keep, restored, shortened, stored
+from labeling.trust.steering import stop_automatic
 from labeling.web.wording import in_language
-from tests.world import World
+from tests.web.reading import words_of
+from tests.world import World, a_row
 
 GERMAN = {
     "": "Content-Type: text/plain; charset=UTF-8\n",
@@ -24,7 +38,13 @@ GERMAN = {
     "The claim was lost": "Der Fall ist weg",
     "{who} holds this task now": "{who} hat ihn jetzt",
     "low may not be above high": "{lwo} ist verdreht",
+    "The oldest task of {queue} has waited {hours:.1f} h; {waiting} wait.": "In {queue} warten {waiting}, die erste seit {hours:.1f} h.",
+    "It answered {status}.": "Die Antwort war {status}.",
+    "The batch of this publication is not what was read.": "Das ist nicht, was gelesen wurde.",
+    "stopped: {reason}": "angehalten: {reason}",
+    "Stopped: {reason}": "Angehalten: {reason}",
 }
+AS_GERMAN = {"Accept-Language": "de"}
 
 
 def write_catalogue(folder: Path, texts: Mapping[str, str]) -> None:
@@ -106,3 +126,156 @@ def test_sentences_are_collected_for_translators_and_survive_a_process() -> None
     kept = pickle.loads(pickle.dumps(say("{name} is missing", name="id")))
     assert isinstance(kept, Sentence)
     assert (kept, kept.template) == ("id is missing", "{name} is missing")
+
+
+def test_stored_sentences_come_back_as_they_were() -> None:
+    """What JSON cannot say is stored in a readable form."""
+    zurich = timezone(timedelta(hours=1))
+    sentence = say(
+        "{what}: {n} of {share:.1%}, {price:.2f}, {at:%d.%m.%Y %H:%M}, {day}, {span}, {names}, {none}, {label!r}, {odd}",
+        what=say("{who} waits", who="Rita"),
+        n=3,
+        share=0.125,
+        price=Decimal("1.10"),
+        at=datetime(2026, 11, 20, 9, 41, tzinfo=zurich),
+        day=date(2026, 11, 20),
+        span=timedelta(minutes=90),
+        names=["a", "b"],
+        none=None,
+        label="{a}",
+        odd=float("inf"),
+    )
+    columns = stored(detail=sentence)
+    kept = json.loads(json.dumps(columns, allow_nan=False))
+    assert columns["detail"] == sentence
+    assert type(columns["detail"]) is str
+    assert kept["said"]["detail"]["values"]["at"] == {"datetime": "2026-11-20T09:41:00+01:00"}
+    assert kept["said"]["detail"]["values"]["price"] == {"decimal": "1.10"}
+    back = restored(kept, "detail")
+    assert (back, back.template, dict(back.values)) == (sentence, sentence.template, dict(sentence.values))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        {},
+        {"detail": None},
+        {"detail": {"template": "It is {gone}", "values": {}}},
+        {"detail": {"template": "It is {a}", "values": {"a": {"date": "gone"}}}},
+        {"detail": {"template": "It was another text", "values": {}}},
+        {"detail": {"unheard": "of"}},
+        {"detail": "text"},
+        [],
+    ],
+)
+def test_a_text_without_its_parts_stays_english(said: Any) -> None:
+    assert restored({"detail": "It is {old}.", "said": said}, "detail") == "It is {old}."
+    assert restored({"detail": "It is {old}."}, "detail").template == "{text}"
+
+
+def test_a_text_that_was_written_again_leaves_nothing_of_the_first() -> None:
+    run = LedgerRun()
+    keep(run, error=say("It answered {status}.", status=500))
+    assert restored(run, "error").values == {"status": 500}
+    keep(run, error="")
+    assert (run.error, run.said) == ("", None)
+
+
+def test_long_sentences_are_cut_where_their_values_are() -> None:
+    long = say("{host} says {why}", host="h" * 3_000, why=say("it is {big}", big="b\x00" * 3_000))
+    cut = shortened(long, 2_000)
+    assert len(cut) <= 2_000
+    assert "\x00" not in cut
+    assert restored(stored(error=cut), "error").template == "{host} says {why}"
+    assert shortened(quote("x" * 5_000), 1_000) == "x" * (1_000 - len("{text}"))
+
+
+def test_an_alert_is_german_on_its_page_and_english_elsewhere(world: World, german: None) -> None:
+    add_recipient(
+        channel="webhook", address="https://example.org/", kinds=[], project=None, by=world.ada.actor
+    )
+    raise_alert(
+        kind=AlertKind.QUEUE_TOO_OLD,
+        subject="queue:q",
+        detail=say(
+            "The oldest task of {queue} has waited {hours:.1f} h; {waiting} wait.",
+            queue="Reviews",
+            hours=25.25,
+            waiting=7,
+        ),
+        project_id=world.letters.pk,
+    )
+    english = "The oldest task of Reviews has waited 25.2 h; 7 wait."
+    browser = world.browser("lea").client
+    assert "In Reviews warten 7, die erste seit 25.2 h." in words_of(
+        browser.get("/alerts/", headers=AS_GERMAN)
+    )
+    assert english in words_of(browser.get("/alerts/"))
+
+    listed = world.api("lea").get("/api/v1/alerts/", **AS_GERMAN).expect(200)
+    assert [alert["detail"] for alert in listed["results"]] == [english]
+    delivery = AlertDelivery.objects.get()
+    assert body_of(delivery)["data"]["detail"] == english
+    with translation.override("de"):
+        assert body_of(delivery)["data"]["detail"] == english
+
+    keep(delivery, error=say("It answered {status}.", status=500))
+    delivery.save()
+    told = world.browser("ada").client.get("/alerts/recipients/", headers=AS_GERMAN)
+    assert "Die Antwort war 500." in words_of(told)
+
+    Alert.objects.update(said=None)  # as alerts were before
+    assert english in words_of(browser.get("/alerts/", headers=AS_GERMAN))
+
+
+def test_a_failed_publication_is_german_on_pages(
+    world: World, german: None, settings: Any, tmp_path: Path
+) -> None:
+    settings.REVIEWAPP_STORAGE = str(tmp_path / "storage")
+    dataset = Dataset.objects.get(project=world.letters)
+    world.api("otto").predict(a_row()).expect(201)
+    rita = world.api("rita")
+    rita.decide(rita.claim_one(), "confirmed").expect(201)
+    request_publication(dataset=dataset, by=world.lea.actor)
+
+    def fail(point: str) -> None:
+        if point == "built":
+            raise ConflictError("batch_changed", say("The batch of this publication is not what was read."))
+
+    for _attempt in range(5):
+        with pytest.raises(ConflictError):
+            publish(dataset.pk, pause=fail)
+    lea = world.browser("lea").client
+    page = lea.get("/projects/letters/datasets/", headers=AS_GERMAN)
+    assert "ConflictError: Das ist nicht, was gelesen wurde." in words_of(page)
+    english = "ConflictError: The batch of this publication is not what was read."
+    assert english in words_of(lea.get("/projects/letters/datasets/"))
+
+    watch()  # an alert with the error inside
+    assert "Das ist nicht, was gelesen wurde." in words_of(lea.get("/alerts/", headers=AS_GERMAN))
+    (alert,) = world.api("lea").get("/api/v1/alerts/").expect(200)["results"]
+    assert alert["detail"].endswith(english)
+
+    publish(dataset.pk)  # gives up
+    assert Publication.objects.get(state="failed").error == english
+    assert HistoryEvent.objects.get(action="publication.failed").details["error"] == english
+    history = "/projects/letters/audit/?kind=publication"
+    assert "Das ist nicht, was gelesen wurde." in words_of(lea.get(history, headers=AS_GERMAN))
+    assert english in words_of(lea.get(history))
+
+
+def test_what_became_of_autonomy_is_german_on_pages(world: World, german: None) -> None:
+    world.api("otto").predict(a_row(id="l-1")).expect(201)
+    stop_automatic(world.letters, reason="new scanner", by=world.lea.actor)
+    world.api("otto").predict(a_row(id="l-2")).expect(201)
+    lea = world.browser("lea").client
+    autonomy = words_of(lea.get("/projects/letters/autonomy/", headers=AS_GERMAN))
+    assert "Angehalten: new scanner" in autonomy
+    assert "angehalten: new scanner" in autonomy, "the banner"
+    assert "angehalten: new scanner" in words_of(lea.get("/projects/letters/items/l-2/", headers=AS_GERMAN))
+    assert "stopped: new scanner" in words_of(lea.get("/projects/letters/items/l-2/"))
+    story = world.api("lea").get("/projects/letters/predictions/l-2/", **AS_GERMAN).expect(200)
+    assert story["predictions"][0]["in_force"]["reason"] == "stopped: new scanner"
+    (event,) = world.api("lea").get("/projects/letters/autonomy/events/", **AS_GERMAN).expect(200)["results"]
+    assert event["reason"] == "Stopped: new scanner"

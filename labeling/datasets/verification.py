@@ -9,6 +9,7 @@ from labeling.datasets.manifest import VersionDigest
 from labeling.datasets.models import Dataset, DatasetSegment, DatasetVersion
 from labeling.datasets.segments import digest_row, read_batches
 from labeling.datasets.storage import Storage, StorageError, open_storage
+from labeling.errors import Sentence, say
 
 
 @dataclass(slots=True)
@@ -19,7 +20,7 @@ class Verification:
     digest: str
     files: int = 0
     rows: int = 0
-    problems: list[str] = field(default_factory=list)
+    problems: list[Sentence] = field(default_factory=list)
 
     @property
     def is_intact(self) -> bool:
@@ -52,10 +53,17 @@ def _is_intact(storage: Storage, segment: DatasetSegment, found: Verification) -
     try:
         now = storage.sha256(segment.path)
     except StorageError as error:
-        found.problems.append(f"{segment.path} cannot be read: {error.detail}")
+        found.problems.append(say("{path} cannot be read: {error}", path=segment.path, error=error.detail))
         return False
     if now != segment.sha256:
-        found.problems.append(f"{segment.path} has the sha256 {now}, but {segment.sha256} was published.")
+        found.problems.append(
+            say(
+                "{path} has the sha256 {now}, but {then} was published.",
+                path=segment.path,
+                now=now,
+                then=segment.sha256,
+            )
+        )
         return False
     return True
 
@@ -79,11 +87,19 @@ def _verify_chain(
             found.rows += 1
         parent = chain.digest()
         if next(published, None) != (version, parent.hex()):
-            found.problems.append(f"The rows of v{version} do not give the digest that was published.")
+            found.problems.append(
+                say("The rows of v{version} do not give the digest that was published.", version=version)
+            )
             return
     missing = [left for left, _digest in published]
     if missing:
-        found.problems.append(f"The rows of {len(missing)} versions are missing, from v{missing[0]} on.")
+        found.problems.append(
+            say(
+                "The rows of {count} versions are missing, from v{first} on.",
+                count=len(missing),
+                first=missing[0],
+            )
+        )
 
 
 def _read_digests(
@@ -97,6 +113,10 @@ def _read_digests(
                     return
                 if full and digest_row(row) != row["row_digest"]:
                     found.problems.append(
-                        f"The row {row['record_id']!r} of v{row['version']} has another digest."
+                        say(
+                            "The row {record!r} of v{version} has another digest.",
+                            record=row["record_id"],
+                            version=row["version"],
+                        )
                     )
                 yield row["version"], row["row_digest"]

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connection
 
+from labeling.errors import Sentence, say
 from labeling.ids import ID_EPOCH, first_id_at
 from labeling.ledger import statements
 from labeling.projects.models import Project
@@ -25,10 +26,10 @@ class Finding:
     """What one check found. `examples` are the first few of the wrong ones."""
 
     name: str
-    promise: str
+    promise: Sentence
     checked: int
     wrong: int
-    examples: tuple[str, ...] = ()
+    examples: tuple[Sentence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,9 @@ class Check:
     """A promise, and how to count what breaks it. `subject` says what the ids are of."""
 
     name: str
-    promise: str
+    promise: Sentence
     run: Callable[["Check", datetime | None], Finding]
-    subject: str = ""
+    subject: Sentence
 
 
 def check_ledger(since: datetime | None = None) -> Iterator[Finding]:
@@ -56,62 +57,95 @@ def _run_statement(statement: str, check: Check, since: datetime | None) -> Find
     with connection.cursor() as cursor:
         cursor.execute(
             f"with {statement} select (select count(*) from checked), (select count(*) from wrong),"
-            " array(select id || ' ' || what from wrong order by id, what limit %(shown)s)",
+            " array(select json_build_array(id, what, places) from wrong order by id, what limit %(shown)s)",
             values,
         )
         checked, wrong, examples = cursor.fetchone()
-    return Finding(
-        check.name, check.promise, checked, wrong, tuple(f"{check.subject} {line}" for line in examples)
-    )
+    return Finding(check.name, check.promise, checked, wrong, tuple(_told(check, *row) for row in examples))
+
+
+def _told(check: Check, identifier: int, what: str, places: dict[str, Any] | None) -> Sentence:
+    wrong = Sentence(what, places or {})
+    return say("{subject} {id} {wrong}", subject=check.subject, id=identifier, wrong=wrong)
 
 
 def _run_rollups(check: Check, _since: datetime | None) -> Finding:
-    differences = [str(d) for project in Project.objects.order_by("slug") for d in compare_rollups(project)]
+    differences = [d.told for project in Project.objects.order_by("slug") for d in compare_rollups(project)]
     return Finding(
         check.name, check.promise, Project.objects.count(), len(differences), tuple(differences[:SHOWN])
     )
 
 
-def _check(name: str, promise: str, subject: str, statement: str) -> Check:
+def _check(name: str, promise: Sentence, subject: Sentence, statement: str) -> Check:
     return Check(name, promise, partial(_run_statement, statement), subject)
 
 
 CHECKS = (
-    _check("acknowledged", "Every acknowledged prediction is stored", "prediction", statements.ACKNOWLEDGED),
-    _check("routes", "Every prediction has exactly one key and one route", "prediction", statements.ROUTES),
+    _check(
+        "acknowledged",
+        say("Every acknowledged prediction is stored"),
+        say("prediction"),
+        statements.ACKNOWLEDGED,
+    ),
+    _check(
+        "routes",
+        say("Every prediction has exactly one key and one route"),
+        say("prediction"),
+        statements.ROUTES,
+    ),
     _check(
         "versions",
-        "An item has one prediction of each model version",
-        "prediction",
+        say("An item has one prediction of each model version"),
+        say("prediction"),
         statements.ONE_PER_VERSION,
     ),
-    _check("items", "Every prediction has its item", "prediction", statements.ITEMS),
-    _check("tasks", "Every prediction that needs a person has a task", "prediction", statements.TASKS_MADE),
+    _check("items", say("Every prediction has its item"), say("prediction"), statements.ITEMS),
+    _check(
+        "tasks",
+        say("Every prediction that needs a person has a task"),
+        say("prediction"),
+        statements.TASKS_MADE,
+    ),
     _check(
         "decisions",
-        "Every final task has exactly one effective decision, every other none",
-        "task",
+        say("Every final task has exactly one effective decision, every other none"),
+        say("task"),
         statements.DECISIONS,
     ),
     _check(
         "overflow",
-        "Every review that the fallback answered has its outcome and is off the queue",
-        "task",
+        say("Every review that the fallback answered has its outcome and is off the queue"),
+        say("task"),
         statements.OVERFLOWED,
     ),
-    _check("labels", "Every label that counts comes from an effective decision", "item", statements.LABELS),
+    _check(
+        "labels",
+        say("Every label that counts comes from an effective decision"),
+        say("item"),
+        statements.LABELS,
+    ),
     _check(
         "datasets",
-        "Every effective label is once in or before each dataset, no other is",
-        "decision",
+        say("Every effective label is once in or before each dataset, no other is"),
+        say("decision"),
         statements.LEDGER,
     ),
-    _check("feed numbers", "The outcomes feed is numbered without gaps", "batch", statements.FEED_DENSE),
     _check(
-        "feed entries", "Every final outcome is in the feed exactly once", "outcome", statements.FEED_COMPLETE
+        "feed numbers", say("The outcomes feed is numbered without gaps"), say("batch"), statements.FEED_DENSE
     ),
-    _check("revisions", "An item's revisions are all different", "item", statements.REVISIONS),
-    Check("rollups", "Rollups plus unfolded deltas equal a recount (projects)", _run_rollups),
+    _check(
+        "feed entries",
+        say("Every final outcome is in the feed exactly once"),
+        say("outcome"),
+        statements.FEED_COMPLETE,
+    ),
+    _check("revisions", say("An item's revisions are all different"), say("item"), statements.REVISIONS),
+    Check(
+        "rollups",
+        say("Rollups plus unfolded deltas equal a recount (projects)"),
+        _run_rollups,
+        say("project"),
+    ),
 )
 
 

@@ -8,7 +8,10 @@ __all__ = ["LedgerRun"]
 
 
 class LedgerRun(models.Model):
-    """One check of the ledger. `findings` is a list of {name, promise, checked, wrong, examples}, empty until it is done."""
+    """One check of the ledger. `findings` is a list of {name, promise, checked, wrong, examples, said}, empty until it is done.
+
+    An example is {text, said}, in rows from before it was a plain text.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting"

@@ -1,7 +1,7 @@
 """Checking the ledger behind a page: asked for as a row, done by the worker, resumed when a worker dies."""
 
-from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import DatabaseError, transaction
 from django.db.models import Q
@@ -12,10 +12,10 @@ from labeling.alerts.services import close_alert, raise_alert
 from labeling.errors import quote, say
 from labeling.history.actor import Actor
 from labeling.history.services import record_event
-from labeling.ledger.checks import check_ledger
+from labeling.ledger.checks import Finding, check_ledger
 from labeling.ledger.models import LedgerRun
 from labeling.projects.access import require_admin
-from labeling.sentences import keep
+from labeling.sentences import keep, stored
 
 LEFT_BEHIND = timedelta(minutes=20)  # longer than a worker's task may take
 SUBJECT = "ledger:all"
@@ -42,7 +42,7 @@ def run_waiting(now: datetime | None = None) -> LedgerRun | None:
     if run is None:
         return None
     try:
-        run.findings = [asdict(finding) for finding in check_ledger(run.since)]
+        run.findings = [_kept(finding) for finding in check_ledger(run.since)]
         run.state = LedgerRun.State.DONE
     except DatabaseError as error:
         run.state = LedgerRun.State.FAILED
@@ -51,6 +51,16 @@ def run_waiting(now: datetime | None = None) -> LedgerRun | None:
     run.save(update_fields=["state", "findings", "error", "said", "finished_at"])
     _tell(run)
     return run
+
+
+def _kept(finding: Finding) -> dict[str, Any]:
+    return {
+        "name": finding.name,
+        "checked": finding.checked,
+        "wrong": finding.wrong,
+        **stored(promise=finding.promise),
+        "examples": [stored(text=example) for example in finding.examples],
+    }
 
 
 @transaction.atomic

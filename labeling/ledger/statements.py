@@ -1,8 +1,39 @@
 """The ledger checks as SQL, one statement each, over sets.
 
-A statement names `checked`, what was looked at, and `wrong (id, what)`, what should not be. One statement sees one moment, so
-traffic that goes on meanwhile is in all of its tables or in none. `%(since)s` is the smallest id to look at: ids follow time.
+A statement names `checked`, what was looked at, and `wrong (id, what, places)`, what should not be: in words with named places
+(one of `WORDS`), and the values for them. One statement sees one moment, so traffic that goes on meanwhile is in all of its
+tables or in none. `%(since)s` is the smallest id to look at: ids follow time.
 """
+
+from django.utils.translation import gettext_noop
+
+WORDS = frozenset(
+    [
+        gettext_noop("acknowledged, but not stored"),
+        gettext_noop("has {times} keys"),
+        gettext_noop("its key remembers another route"),
+        gettext_noop("is one of {times} of its item and model version"),
+        gettext_noop("has no item"),
+        gettext_noop("is an item without its first prediction"),
+        gettext_noop("lost its input, although people were asked about it"),
+        gettext_noop("was never put before a person"),
+        gettext_noop("is {state} with {times} decisions"),
+        gettext_noop("was answered by the fallback and is {state}"),
+        gettext_noop("was answered by the fallback without an outcome"),
+        gettext_noop("counts a decision that was withdrawn or is another item's"),
+        gettext_noop("is {labels} times in or before dataset {slug}"),
+        gettext_noop("is {removals} times a removal in dataset {slug}"),
+        gettext_noop("is in a dataset, but not a decision"),
+        gettext_noop("says {size} outcomes and holds {held}"),
+        gettext_noop("starts at {first_number} instead of {expected}"),
+        gettext_noop("is a feed that ends at {last_number} with outcomes up to {newest}"),
+        gettext_noop("is {times} times in the feed"),
+        gettext_noop("is in the feed, but no outcome"),
+        gettext_noop("has revision {revision} {times} times"),
+        gettext_noop("has revision {revision} beyond its newest, {newest}"),
+    ]
+)
+"""What a statement can say, for makemessages."""
 
 _KEYS = """
     keys as (
@@ -21,7 +52,7 @@ ACKNOWLEDGED = f"""
         from keys left join labeling_prediction prediction on prediction.id = keys.prediction_id
     ),
     wrong as (
-        select prediction_id as id, 'acknowledged, but not stored' as what from checked where found is null
+        select prediction_id as id, 'acknowledged, but not stored' as what, null::jsonb as places from checked where found is null
     )
 """
 
@@ -40,9 +71,9 @@ ROUTES = f"""
         where prediction.id >= %(since)s
     ),
     wrong as (
-        select id, 'has ' || times || ' keys' as what from checked where times <> 1
+        select id, 'has {{times}} keys' as what, jsonb_build_object('times', times) as places from checked where times <> 1
         union all
-        select id, 'its key remembers another route' from checked where times = 1 and differs
+        select id, 'its key remembers another route', null::jsonb from checked where times = 1 and differs
     )
 """
 
@@ -52,7 +83,8 @@ ONE_PER_VERSION = """
         from labeling_prediction where id >= %(since)s group by item_id, model_version_id
     ),
     wrong as (
-        select id, 'is one of ' || times || ' of its item and model version' as what from checked where times <> 1
+        select id, 'is one of {times} of its item and model version' as what,
+               jsonb_build_object('times', times) as places from checked where times <> 1
     )
 """
 
@@ -65,12 +97,12 @@ ITEMS = """
         where prediction.id >= %(since)s
     ),
     wrong as (
-        select id, 'has no item' as what from checked where found is null
+        select id, 'has no item' as what, null::jsonb as places from checked where found is null
         union all
-        select item.id, 'is an item without its first prediction' from labeling_item item
+        select item.id, 'is an item without its first prediction', null::jsonb from labeling_item item
         where item.id >= %(since)s and not exists (select from labeling_prediction where id = item.id)
         union all
-        select item.id, 'lost its input, although people were asked about it' from labeling_item item
+        select item.id, 'lost its input, although people were asked about it', null::jsonb from labeling_item item
         where item.id >= %(since)s and item.input is null
           and exists (select from labeling_reviewtask where item_id = item.id)
     )
@@ -84,7 +116,7 @@ TASKS_MADE = """
           and (route = 'review' or (route = 'fallback' and final_output is null) or audited)
     ),
     wrong as (
-        select checked.id, 'was never put before a person' as what
+        select checked.id, 'was never put before a person' as what, null::jsonb as places
         from checked
         where not exists (
             select from labeling_reviewtask task
@@ -116,7 +148,7 @@ DECISIONS = f"""
         where task.id >= %(since)s and task.purpose <> 'sentinel'
     ),
     wrong as (
-        select id, 'is ' || state || ' with ' || times || ' decisions' as what
+        select id, 'is {{state}} with {{times}} decisions' as what, jsonb_build_object('state', state, 'times', times) as places
         from checked where times <> case when state = 'decided' or reopened then 1 else 0 end
     )
 """
@@ -132,9 +164,10 @@ OVERFLOWED = """
         where overflowed.outcome_id >= %(since)s
     ),
     wrong as (
-        select id, 'was answered by the fallback and is ' || state as what from checked where state <> 'cancelled'
+        select id, 'was answered by the fallback and is {state}' as what,
+               jsonb_build_object('state', state) as places from checked where state <> 'cancelled'
         union all
-        select id, 'was answered by the fallback without an outcome' from checked
+        select id, 'was answered by the fallback without an outcome', null::jsonb from checked
         where fits is distinct from true or origin <> 'fallback' or decision_id is not null
     )
 """
@@ -148,7 +181,7 @@ LABELS = f"""
         where label.item_id >= %(since)s and label.decision_id is not null
     ),
     wrong as (
-        select item_id as id, 'counts a decision that was withdrawn or is another item''s' as what
+        select item_id as id, 'counts a decision that was withdrawn or is another item''s' as what, null::jsonb as places
         from checked where found is null
     )
 """
@@ -181,13 +214,15 @@ LEDGER = """
         where decision.id >= %(since)s
     ),
     wrong as (
-        select id, 'is ' || labels || ' times in or before dataset ' || slug as what from checked
+        select id, 'is {labels} times in or before dataset {slug}' as what,
+               jsonb_build_object('labels', labels, 'slug', slug) as places from checked
         where labels <> case when counts then 1 when withdrawn and removals = 1 then labels else 0 end or labels > 1
         union all
-        select id, 'is ' || removals || ' times a removal in dataset ' || slug from checked
+        select id, 'is {removals} times a removal in dataset {slug}',
+               jsonb_build_object('removals', removals, 'slug', slug) from checked
         where removals > 1 or (counts and removals > 0)
         union all
-        select decision_id, 'is in a dataset, but not a decision' from counted
+        select decision_id, 'is in a dataset, but not a decision', null::jsonb from counted
         where not exists (select from labeling_decision where id = counted.decision_id)
     )
 """
@@ -201,13 +236,15 @@ FEED_DENSE = """
     ),
     ends as (select project_id, max(first_number + size) - 1 as last_number from checked group by project_id),
     wrong as (
-        select id, 'says ' || size || ' outcomes and holds ' || held as what from checked where size <> held
+        select id, 'says {size} outcomes and holds {held}' as what,
+               jsonb_build_object('size', size, 'held', held) as places from checked where size <> held
         union all
-        select id, 'starts at ' || first_number || ' instead of ' || coalesce(expected, 1) from checked
+        select id, 'starts at {first_number} instead of {expected}',
+               jsonb_build_object('first_number', first_number, 'expected', coalesce(expected, 1)) from checked
         where first_number <> coalesce(expected, case when %(since)s = 0 then 1 else first_number end)
         union all
-        select head.project_id, 'is a feed that ends at ' || head.last_number || ' with outcomes up to '
-               || coalesce(ends.last_number, 0)
+        select head.project_id, 'is a feed that ends at {last_number} with outcomes up to {newest}',
+               jsonb_build_object('last_number', head.last_number, 'newest', coalesce(ends.last_number, 0))
         from labeling_feedhead head left join ends on ends.project_id = head.project_id
         where head.last_number <> coalesce(ends.last_number, case when %(since)s = 0 then 0 else head.last_number end)
     )
@@ -232,9 +269,10 @@ FEED_COMPLETE = """
         from outcomes full join entries on entries.of_predictions = outcomes.of_predictions and entries.id = outcomes.id
     ),
     wrong as (
-        select id, 'is ' || times || ' times in the feed' as what from checked where real and times <> 1
+        select id, 'is {times} times in the feed' as what,
+               jsonb_build_object('times', times) as places from checked where real and times <> 1
         union all
-        select id, 'is in the feed, but no outcome' from checked where not real
+        select id, 'is in the feed, but no outcome', null::jsonb from checked where not real
     )
 """
 
@@ -246,9 +284,11 @@ REVISIONS = """
         where outcome.id >= %(since)s
     ),
     wrong as (
-        select distinct id, 'has revision ' || revision || ' ' || times || ' times' as what from checked where times > 1
+        select distinct id, 'has revision {revision} {times} times' as what,
+               jsonb_build_object('revision', revision, 'times', times) as places from checked where times > 1
         union all
-        select distinct id, 'has revision ' || revision || ' beyond its newest, ' || coalesce(newest, 0) from checked
+        select distinct id, 'has revision {revision} beyond its newest, {newest}',
+               jsonb_build_object('revision', revision, 'newest', coalesce(newest, 0)) from checked
         where revision > coalesce(newest, 0)
     )
 """

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from labeling.errors import say
 from labeling.ingestion.models import Route
 from labeling.pipeline.past_traffic import DAYS, ROUTES, PastPrediction, PastTraffic, read_past_traffic
 from labeling.projects.models import Project
@@ -219,7 +220,7 @@ def _error(past: PastTraffic, sent: Sequence[_Sent], chances: dict[int, float]) 
             for name, count in row.answered.items():
                 counts[name] += count
     if not totals:
-        return Rate(None, None, None, 0, 0, _ASKED_ABOUT, "none", "nothing would be automatic")
+        return Rate(None, None, None, 0, 0, _ASKED_ABOUT, "none", say("nothing would be automatic"))
     strata = [
         Stratum(chances.get(period, 0.0), Sums(**{name: round(n) for name, n in counts.items()}))
         for period, counts in sorted(totals.items())

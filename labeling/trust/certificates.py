@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from labeling.errors import say
 from labeling.ingestion.models import ModelVersion
 from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
@@ -212,12 +213,14 @@ def _bound(
         found, who = auto_error_bounds(cells, told, reviewers), UPPER_POPULATION
     if not found.labels:
         counted = any(cell.is_automatic for cell in cells)
-        note = "not audited: nothing can be certified" if counted else "nothing was automatic"
+        note = say("not audited: nothing can be certified") if counted else say("nothing was automatic")
         return Rate(None, None, None, 0, 0, who, "none", note)
-    note = f"true at every look with {1 - settings.delta:.0%}; " + (
-        "allows for what reviewers let pass"
+    note = say(
+        "true at every look with {certainty:.0%}; {reviewers}",
+        certainty=1 - settings.delta,
+        reviewers=say("allows for what reviewers let pass")
         if is_known
-        else "people are taken at their word: no test items yet"
+        else say("people are taken at their word: no test items yet"),
     )
     return Rate(found.high, found.low, found.high, found.labels, found.errors, who, WEIGHTED, note)
 

@@ -6,17 +6,17 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 
-from labeling.errors import Sentence, quote
+from labeling.errors import Sentence
 from labeling.ingestion.models import ModelVersion
 from labeling.projects.models import Project
 from labeling.sentences import restored
 from labeling.trust.asking import Window
+from labeling.trust.ranges import NO_NOTE
 from labeling.trust.timegrid import day_start
 
 __all__ = ["Change", "list_changes"]
 
 _MOST_PERIODS = 500
-NOTHING_SAID = quote("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Change:
     level: int = 0
     high: float = 0.0
     audit_rate: float = 0.0
-    reason: Sentence = NOTHING_SAID
+    reason: Sentence = NO_NOTE
     note: str = ""
     before: "Change | None" = None
 

@@ -10,10 +10,12 @@ from dataclasses import replace
 from operator import add
 from typing import NamedTuple
 
+from labeling.errors import Sentence, say
 from labeling.trust.ranges import (
     CLOPPER_PEARSON,
     CONFIDENCE_SEQUENCE,
     HORVITZ_THOMPSON,
+    NO_NOTE,
     NOT_FOR_DECISIONS,
     WEIGHTED,
     Draft,
@@ -228,9 +230,9 @@ def _auto_error(strata: Sequence[Stratum]) -> Draft:
     """sum_h N_h s_h / n_h / sum_h N_h over automatic decisions; h = policy period (x bucket where the strata have one)."""
     cells = _labelled(strata, "auto")
     if not cells:
-        return Draft(None, note="nothing was automatic")
+        return Draft(None, note=say("nothing was automatic"))
     if not any(c.labelled for c in cells):
-        return Draft(None, note="not audited: no blind check is finished, so nothing can be said")
+        return Draft(None, note=say("not audited: no blind check is finished, so nothing can be said"))
     covered = _covered(cells)
     rate, variance = _weighted_rate(covered)
     n, wrong = sum(c.labelled for c in covered), sum(c.wrong for c in covered)
@@ -254,8 +256,12 @@ def _model_error(strata: Sequence[Stratum], sums: Sums, auto: Draft) -> Draft:
         rate, variance = rate + share * own_rate, variance + share * share * own_variance
         groups += _groups(_covered(cells), total)
     n, wrong = sum(group.n for group in groups), sum(group.wrong for group in groups)
-    missing = f"{1 - known:.1%} of the predictions took a route without any label; the range allows for them"
-    note = missing if known < 1.0 else ""
+    note = NO_NOTE
+    if known < 1.0:
+        note = say(
+            "{share:.1%} of the predictions took a route without any label; the range allows for them",
+            share=1 - known,
+        )
     return Draft(rate, n, wrong, groups, variance, factor=known, rest=1.0 - known, note=note)
 
 
@@ -269,7 +275,7 @@ def _served_error(sums: Sums, auto: Draft, known_items: KnownItems, *, audited_r
         return Draft(None, note=auto.note)
     unknown = (sums.fallback - sums.fallback_manual + sums.overflowed) / sums.total
     if unknown > UNCOVERED_MAX:
-        return Draft(None, note="what a constant or rule answers is not checked")
+        return Draft(None, note=say("what a constant or rule answers is not checked"))
     repaired = min(sums.audit_done, sums.auto) if audited_repaired else 0
     share = (sums.auto - repaired) / sums.total
     residual, residual_high, note = _reviewers_residual(sums, known_items)
@@ -280,23 +286,23 @@ def _served_error(sums: Sums, auto: Draft, known_items: KnownItems, *, audited_r
     return replace(auto, value=value, factor=share, rest=rest, note=note)
 
 
-def _reviewers_residual(sums: Sums, known_items: KnownItems) -> tuple[float, float, str]:
+def _reviewers_residual(sums: Sums, known_items: KnownItems) -> tuple[float, float, Sentence]:
     """Share of all decisions that reviewers left or made wrong: N_review (r fa + (1 - r) fc) / N; r by Rogan-Gladen."""
     reviewed = sums.confirmed + sums.corrected
     if not sums.review or not reviewed:
-        return 0.0, 0.0, ""
+        return 0.0, 0.0, NO_NOTE
     if not known_items.sentinels:
-        return 0.0, 0.0, "people's answers are taken as right: no test items yet"
+        return 0.0, 0.0, say("people's answers are taken as right: no test items yet")
     accepted = known_items.missed / known_items.sentinels
     changed = known_items.changed / known_items.gold if known_items.gold else 0.0
     share = (sums.review - sums.overflowed) / sums.total
     if accepted + changed >= 1.0:
-        return 0.0, share, "reviewers did no better than chance on test items"
+        return 0.0, share, say("reviewers did no better than chance on test items")
     wrong = corrected_rate(sums.corrected / reviewed, accepted, changed)
     value = share * (wrong * accepted + (1 - wrong) * changed)
     accepted_high = upper_end(known_items.sentinels, known_items.missed)
     changed_high = upper_end(known_items.gold, known_items.changed) if known_items.gold else 0.0
-    return value, max(value, share * (wrong * accepted_high + (1 - wrong) * changed_high)), ""
+    return value, max(value, share * (wrong * accepted_high + (1 - wrong) * changed_high)), NO_NOTE
 
 
 def _groups(cells: Sequence[_Labelled], total: int) -> tuple[Group, ...]:
@@ -320,16 +326,18 @@ def _covered(cells: Sequence[_Labelled]) -> list[_Labelled]:
     return [c for c in cells if c.chance in chances]
 
 
-def _left_out(cells: Sequence[_Labelled], covered: Sequence[_Labelled]) -> str:
+def _left_out(cells: Sequence[_Labelled], covered: Sequence[_Labelled]) -> Sentence:
     missing = sum(c.total for c in cells) - sum(c.total for c in covered)
-    return (
-        f"{missing} automatic predictions of periods without a finished check are left out" if missing else ""
+    if not missing:
+        return NO_NOTE
+    return say(
+        "{count} automatic predictions of periods without a finished check are left out", count=missing
     )
 
 
-def _unlabelled(sums: Sums, auto: Draft) -> str:
+def _unlabelled(sums: Sums, auto: Draft) -> Sentence:
     if not sums.total:
-        return ""
+        return NO_NOTE
     if sums.auto and auto.value is None:
         return auto.note
-    return "part of the predictions took a route on which nothing is labelled"
+    return say("part of the predictions took a route on which nothing is labelled")

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from labeling.errors import Sentence, quote, say
 from labeling.trust.rates import confidence_sequences, weighted_bounds
 
 __all__ = ["Draft", "Group", "Rate", "clopper_pearsons", "finish", "upper_end"]
 
 DELTA = 0.05
-NOT_FOR_DECISIONS = "describes this stretch of time; not for decisions"
+NOT_FOR_DECISIONS = say("describes this stretch of time; not for decisions")
+NO_NOTE = quote("")
 NORMAL_FROM_ERRORS = 30
 _Z = 1.959963984540054
 
@@ -42,7 +44,7 @@ class Rate:
     count: int
     population: str
     method: str
-    note: str = ""
+    note: Sentence = NO_NOTE
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -53,7 +55,7 @@ class Rate:
             "count": self.count,
             "population": self.population,
             "method": self.method,
-            **({"note": self.note} if self.note else {}),
+            **({"note": str(self.note)} if self.note else {}),
         }
 
 
@@ -77,7 +79,7 @@ class Draft:
     variance: float = 0.0
     factor: float = 1.0
     rest: float = 0.0
-    note: str = ""
+    note: Sentence = NO_NOTE
 
     def asks(self, *, anchored: bool) -> list[Asked]:
         """The plain ranges it needs: (n, s, delta)."""
@@ -98,8 +100,9 @@ class Draft:
             return Rate(None, None, None, self.n, self.count, population, NONE, self.note)
         low, high, method = self._range(found, anchored=anchored)
         low, high = min(low * self.factor, self.value), max(high * self.factor + self.rest, self.value)
-        describes = NOT_FOR_DECISIONS if method in (CLOPPER_PEARSON, HORVITZ_THOMPSON) else ""
-        note = "; ".join(filter(None, [self.note, describes]))
+        note = self.note
+        if method in (CLOPPER_PEARSON, HORVITZ_THOMPSON):
+            note = say("{note}; {more}", note=note, more=NOT_FOR_DECISIONS) if note else NOT_FOR_DECISIONS
         return Rate(self.value, max(0.0, low), min(1.0, high), self.n, self.count, population, method, note)
 
     def _is_weighted(self, *, anchored: bool) -> bool:

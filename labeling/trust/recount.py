@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 
+from labeling.errors import Sentence, say
 from labeling.projects.models import Project
 from labeling.review.models import Purpose
 from labeling.trust.buckets import EDGES
@@ -85,10 +86,19 @@ class Difference:
     rolled_up: float
     recounted: float
 
-    def __str__(self) -> str:
-        return (
-            f"{self.table} {self.key} {self.counter}: {self.rolled_up} rolled up, {self.recounted} recounted"
+    @property
+    def told(self) -> Sentence:
+        return say(
+            "{table} {key} {counter}: {rolled_up} rolled up, {recounted} recounted",
+            table=self.table,
+            key=str(self.key),
+            counter=self.counter,
+            rolled_up=self.rolled_up,
+            recounted=self.recounted,
         )
+
+    def __str__(self) -> str:
+        return self.told
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
+from labeling.errors import say
 from labeling.trust.figures import WEIGHTED, Rate, Stratum, Sums, rates_of
 from labeling.trust.rates import weighted_bounds
 from labeling.trust.scope import Mode
@@ -71,7 +72,7 @@ def epoch_bound(cells: Sequence[EpochCell], delta: float) -> Rate:
     n = sum(cell.sums.audit_done for cell in counted)
     wrong = sum(cell.sums.audit_err for cell in counted)
     if not n:
-        note = "not audited: nothing can be certified" if counted else "nothing was automatic"
+        note = say("not audited: nothing can be certified") if counted else say("nothing was automatic")
         return Rate(None, None, None, 0, 0, UPPER_POPULATION, "none", note)
     several = len({cell.scope for cell in cells}) > 1
     least = min(cell.audit_rate for cell in counted if cell.sums.audit_done)
@@ -84,7 +85,7 @@ def epoch_bound(cells: Sequence[EpochCell], delta: float) -> Rate:
         for _, chance, sums in counted
     ]
     low, high = weighted_bounds(weighted, delta, delta)
-    note = f"true at every look with {1 - delta:.0%}"
+    note = say("true at every look with {certainty:.0%}", certainty=1 - delta)
     return Rate(high, low, high, n, wrong, UPPER_POPULATION, WEIGHTED, note)
 
 

@@ -117,7 +117,7 @@ def verify(request: HttpRequest, slug: str, reference: str) -> HttpResponseBase:
             % {"number": found.number, "files": result.files, "rows": result.rows},
         )
     else:
-        messages.error(request, " ".join(result.problems[:3]))
+        messages.error(request, " ".join(in_language(problem) for problem in result.problems[:3]))
     return redirect("dataset:version", slug, found.number)
 
 

@@ -1,6 +1,7 @@
 """The ledger check: start one, and what the last ones found."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -13,6 +14,7 @@ from labeling.projects.access import require_admin
 from labeling.tasks import check_ledgers
 from labeling.web import actor_of
 from labeling.web.page import page
+from labeling.web.wording import told
 
 SHOWN = 10
 PERIODS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7), "all": None}
@@ -33,6 +35,16 @@ def overview(request: HttpRequest) -> HttpResponse:
         return redirect("ledger")
     runs = list(LedgerRun.objects.select_related("asked_by").order_by("-pk")[:SHOWN])
     done = next((run for run in runs if run.state == LedgerRun.State.DONE), None)
-    context = {"runs": runs, "done": done, "under_way": any(run.is_under_way for run in runs)}
+    context = {
+        "runs": runs,
+        "done": done,
+        "findings": [_shown(finding) for finding in done.findings] if done else [],
+        "under_way": any(run.is_under_way for run in runs),
+    }
     template = "ledger.html#checks" if request.headers.get("HX-Target") == "checks" else "ledger.html"
     return render(request, template, context)
+
+
+def _shown(finding: dict[str, Any]) -> dict[str, Any]:
+    examples = [told(one, "text") if isinstance(one, dict) else one for one in finding["examples"]]
+    return {**finding, "promise": told(finding, "promise"), "examples": examples}

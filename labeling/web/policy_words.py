@@ -12,6 +12,7 @@ from labeling.templatetags.interface import THIN_SPACE
 from labeling.trust.figures import Rate
 from labeling.web.policy_form import decimal_text, output_text, percent_text
 from labeling.web.trust_words import bounds, rate_text
+from labeling.web.wording import in_language
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ def _error_row(old: Rate, new: Rate) -> PreviewRow:
         change, css = _signed(points, 1), _css(-points)
     hint = _("%(old)d and %(new)d of them labelled") % {"old": old.n, "new": new.n}
     if new.value is None:
-        hint = new.note
+        hint = in_language(new.note)
     cells = [(_error_text(rate), _range_text(rate)) for rate in (old, new)]
     return PreviewRow(_("Wrong among automatic"), hint, *cells[0], *cells[1], change, css)
 

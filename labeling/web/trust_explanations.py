@@ -16,6 +16,7 @@ from labeling.trust.figures import (
     Sums,
 )
 from labeling.web.trust_words import EXPLAINED, range_text, rate_text, titles
+from labeling.web.wording import in_language
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def explain(name: str, rate: Rate, counts: Sums, *, days: str) -> Explanation:
         ),
     ]
     if rate.note and rate.note != NOT_FOR_DECISIONS:
-        rows.append((_("Note"), rate.note))
+        rows.append((_("Note"), in_language(rate.note)))
     return Explanation(titles()[name], sentence % numbers, tuple(rows), warning, text)
 
 

@@ -40,6 +40,7 @@ from labeling.web.trust_words import (
     stats_of,
     titles,
 )
+from labeling.web.wording import in_language
 
 NOW_DAYS = 7
 MANY_DAYS = 14
@@ -144,7 +145,7 @@ def figures_of(
         explanation=explain(opened, now.rates[opened], now.counts, days=days) if opened else None,
         charts=two_charts(whole, zone, has_flags=bool(flags)),
         errors=error_chart(whole, zone),
-        no_errors=now.rates["model_error_rate"].note,
+        no_errors=in_language(now.rates["model_error_rate"].note),
         flags=flags,
         changes=told(flags, zone),
         earlier=earlier,

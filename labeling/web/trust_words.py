@@ -160,7 +160,7 @@ def _share_stat(rate: Rate, name: str, css: str, days: str) -> Stat:
     }[name]
     title = _("Confirmed unchanged") if name == "confirmation_rate" else titles()[name]
     if rate.value is None:
-        return Stat(name, css, title, "", "", _("none yet"), "", (days, rate.note), None)
+        return Stat(name, css, title, "", "", _("none yet"), "", (days, in_language(rate.note)), None)
     few = rate.n < FEWEST
     return Stat(
         name=name,

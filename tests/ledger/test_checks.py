@@ -1,5 +1,6 @@
 """A whole ledger passes every check; each way of losing or doubling something fails the check that is there for it."""
 
+import re
 from collections import Counter
 from datetime import timedelta
 from io import StringIO
@@ -87,6 +88,14 @@ def test_since_looks_only_at_what_came_later(world: LedgerWorld, break_by: Break
 def test_a_time_without_offset_is_utc() -> None:
     assert as_moment("2026-01-31T12:00").isoformat() == "2026-01-31T12:00:00+00:00"
     assert as_moment("2026-01-31T12:00+02:00").utcoffset() == timedelta(hours=2)
+
+
+def test_what_a_statement_says_can_be_translated() -> None:
+    texts = [text for text in vars(statements).values() if isinstance(text, str)]
+    said = re.findall(
+        r", '((?:[^']|'')+)'(?: as what)?,\s+(?:null::jsonb|jsonb_build_object)", "".join(texts)
+    )
+    assert {text.replace("''", "'") for text in said} == statements.WORDS
 
 
 # check, table whose guards are off, statement

@@ -16,11 +16,12 @@ from django.utils import translation
 from labeling.alerts.delivery import body_of
 from labeling.alerts.models import Alert, AlertDelivery, AlertKind
 from labeling.alerts.services import add_recipient, raise_alert
-from labeling.datasets.models import Dataset, Publication
+from labeling.datasets.models import Dataset, Publication, WaitingDecision
 from labeling.datasets.services import publish, request_publication
 from labeling.errors import ConflictError, Sentence, quote, say
 from labeling.history.models import HistoryEvent
 from labeling.ledger.models import LedgerRun
+from labeling.ledger.runs import ask_for_run, run_waiting
 from labeling.management.commands import makemessages
 from labeling.pipeline.watching import watch
 from labeling.sentences import keep, restored, shortened, stored
@@ -41,6 +42,11 @@ GERMAN = {
     "The oldest task of {queue} has waited {hours:.1f} h; {waiting} wait.": "In {queue} warten {waiting}, die erste seit {hours:.1f} h.",
     "It answered {status}.": "Die Antwort war {status}.",
     "The batch of this publication is not what was read.": "Das ist nicht, was gelesen wurde.",
+    "Every effective label is once in or before each dataset, no other is": "Jedes Label ist einmal im Datensatz",
+    "{subject} {id} {wrong}": "{subject} {id} {wrong}",
+    "decision": "Entscheidung",
+    "is {labels} times in or before dataset {slug}": "ist {labels}-mal im Datensatz {slug}",
+    "nothing was automatic": "nichts war automatisch",
     "stopped: {reason}": "angehalten: {reason}",
     "Stopped: {reason}": "Angehalten: {reason}",
 }
@@ -279,3 +285,34 @@ def test_what_became_of_autonomy_is_german_on_pages(world: World, german: None) 
     assert story["predictions"][0]["in_force"]["reason"] == "stopped: new scanner"
     (event,) = world.api("lea").get("/projects/letters/autonomy/events/", **AS_GERMAN).expect(200)["results"]
     assert event["reason"] == "Stopped: new scanner"
+
+
+def test_findings_of_the_ledger_are_german_on_their_page(world: World, german: None) -> None:
+    world.api("otto").predict(a_row()).expect(201)
+    rita = world.api("rita")
+    decision = rita.decide(rita.claim_one(), "confirmed").expect(201)["decision"]
+    WaitingDecision.objects.all().delete()
+    ask_for_run(by=world.ada.actor, since=None)
+    run_waiting()
+    ada = world.browser("ada").client
+    german_page = words_of(ada.get("/ledger/", headers=AS_GERMAN))
+    assert "Jedes Label ist einmal im Datensatz" in german_page
+    assert f"Entscheidung {decision} ist 0-mal im Datensatz main" in german_page
+    assert f"decision {decision} is 0 times in or before dataset main" in words_of(ada.get("/ledger/"))
+
+    run = LedgerRun.objects.get()  # as runs were stored before
+    run.findings = [
+        {"name": "x", "promise": "A promise", "checked": 3, "wrong": 1, "examples": ["task 7 is away"]}
+    ]
+    run.save()
+    older = words_of(ada.get("/ledger/", headers=AS_GERMAN))
+    assert "A promise" in older
+    assert "task 7 is away" in older
+
+
+def test_notes_beside_rates_are_german_on_their_page(world: World, german: None) -> None:
+    world.api("otto").predict(a_row(id="l-1")).expect(201)
+    lea = world.browser("lea").client
+    assert "nichts war automatisch" in words_of(lea.get("/projects/letters/trust/", headers=AS_GERMAN))
+    rates = world.api("lea").get("/projects/letters/trust/", **AS_GERMAN).expect(200)
+    assert "nothing was automatic" in json.dumps(rates)

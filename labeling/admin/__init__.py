@@ -4,6 +4,7 @@ What is append-only can only be looked at; lists of big tables show their newest
 """
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from labeling.admin import alerts, people, projects, work
 
@@ -11,4 +12,4 @@ __all__ = ["alerts", "people", "projects", "work"]
 
 admin.site.site_header = "reviewapp"
 admin.site.site_title = "reviewapp"
-admin.site.index_title = "Administration"
+admin.site.index_title = _("Administration")

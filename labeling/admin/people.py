@@ -8,6 +8,8 @@ from django.contrib.auth import admin as _accounts  # noqa: F401  (registers its
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from labeling.admin.base import AdminPage, Newest, ReadOnly, actor_of
 from labeling.history.models import HistoryEvent
@@ -61,19 +63,20 @@ class UserAdmin(AdminPage):
         values = {name: form.cleaned_data[name] for name in form.changed_data}
         change_account(user=User.objects.get(pk=obj.pk), by=actor_of(request), **values)
 
-    @admin.action(description="Make a link for a new password")
+    @admin.action(description=_("Make a link for a new password"))
     def password_link(self, request: HttpRequest, queryset: Any) -> None:
         for user in queryset[:20]:
             _link, plain = make_password_link(user=user, by=actor_of(request))
             url = request.build_absolute_uri(reverse("link:password", args=[plain]))
-            messages.success(request, f"{user.get_username()}, once, within a day: {url}")
+            values = {"name": user.get_username(), "url": url}
+            messages.success(request, gettext("%(name)s, once, within a day: %(url)s") % values)
 
-    @admin.action(description="Deactivate: sessions end, keys are refused, claims are released")
+    @admin.action(description=_("Deactivate: sessions end, keys are refused, claims are released"))
     def deactivate(self, request: HttpRequest, queryset: Any) -> None:
         for user in queryset:
             deactivate(user=user, by=actor_of(request))
 
-    @admin.action(description="Reactivate")
+    @admin.action(description=_("Reactivate"))
     def reactivate(self, request: HttpRequest, queryset: Any) -> None:
         for user in queryset:
             reactivate(user=user, by=actor_of(request))
@@ -112,7 +115,7 @@ class InvitationAdmin(ReadOnly):
     list_filter = ("project", "role")
     actions = ("withdraw",)
 
-    @admin.action(description="Withdraw")
+    @admin.action(description=_("Withdraw"))
     def withdraw(self, request: HttpRequest, queryset: Any) -> None:
         for invitation in queryset:
             withdraw_invitation(invitation=invitation, by=actor_of(request))
@@ -167,9 +170,9 @@ class ApiKeyAdmin(AdminPage):
             rows_per_second=obj.rows_per_second,
         )
         obj.pk = key.pk
-        messages.success(request, f"The new key. It is shown this once: {plain}")
+        messages.success(request, gettext("The new key. It is shown this once: %(key)s") % {"key": plain})
 
-    @admin.action(description="Revoke the selected keys")
+    @admin.action(description=_("Revoke the selected keys"))
     def revoke(self, request: HttpRequest, queryset: Any) -> None:
         for key in queryset:
             revoke_api_key(key=key, by=actor_of(request))

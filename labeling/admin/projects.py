@@ -9,6 +9,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from labeling.admin.base import AdminPage, ReadOnly, Versions, actor_of, check_form, text_area
 from labeling.datasets.models import Dataset, DatasetTag, DatasetVersion, Publication
@@ -87,7 +88,7 @@ class ProjectAdmin(AdminPage):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ProjectList
 
-    @admin.display(description="Confirmation rate, 30 days")
+    @admin.display(description=_("Confirmation rate, 30 days"))
     def confirmation(self, project: Any) -> SafeString:
         return render_to_string("admin/trend.html", {"trend": getattr(project, "trend", None)})
 
@@ -99,7 +100,7 @@ class ProjectAdmin(AdminPage):
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
     """The next version of a project's policy."""
 
-    body = forms.JSONField(widget=text_area(), help_text="What is left out has its default.")
+    body = forms.JSONField(widget=text_area(), help_text=_("What is left out has its default."))
 
     class Meta:
         model = PolicyVersion
@@ -218,11 +219,11 @@ class DatasetAdmin(ReadOnly):
     list_display = ("project", "slug", "head", "every", "after", "created_at")
     list_filter = ("project",)
 
-    @admin.display(description="published every (s)")
+    @admin.display(description=_("published every (s)"))
     def every(self, dataset: Dataset) -> int:
         return dataset.project.publish_every_seconds
 
-    @admin.display(description="or after decisions")
+    @admin.display(description=_("or after decisions"))
     def after(self, dataset: Dataset) -> int:
         return dataset.project.publish_after_decisions
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import override
 
 from labeling.alerts.errors import DeliveryError
 from labeling.alerts.models import AlertDelivery, Channel, DeliveryState
@@ -130,7 +131,8 @@ def _send_mail(delivery: AlertDelivery) -> None:
     alert = delivery.alert
     where = f" in {alert.project.slug}" if alert.project else ""
     over = "Over: " if delivery.event == AlertDelivery.Event.CLOSED else ""
-    words = alert.get_kind_display()
+    with override("en"):
+        words = alert.get_kind_display()
     message = EmailMessage(
         subject=f"[reviewapp] {over}{words}{where}",
         body=f"{alert.detail}\n\n{alert.subject}, since {alert.opened_at:%Y-%m-%d %H:%M} UTC.\n{settings.REVIEWAPP_URL}/alerts/\n",

@@ -7,30 +7,31 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 __all__ = ["Alert", "AlertDelivery", "AlertKind", "AlertRecipient", "Channel", "DeliveryState"]
 
 
 class AlertKind(models.TextChoices):
-    PUBLISH_FAILING = "publish_failing", "Publishing fails"
-    QUEUE_TOO_OLD = "queue_too_old", "Queue too old"
-    QUEUE_OVERFLOWING = "queue_overflowing", "Queue overflows"
-    DISK_NEARLY_FULL = "disk_nearly_full", "Disk nearly full"
-    STRAGGLERS = "stragglers", "Work left behind"
-    LEDGER_BROKEN = "ledger_broken", "Ledger broken"
-    TRUST_ALARM = "trust_alarm", "Trust alarm"
-    TEST = "test", "Test"
+    PUBLISH_FAILING = "publish_failing", _("Publishing fails")
+    QUEUE_TOO_OLD = "queue_too_old", _("Queue too old")
+    QUEUE_OVERFLOWING = "queue_overflowing", _("Queue overflows")
+    DISK_NEARLY_FULL = "disk_nearly_full", _("Disk nearly full")
+    STRAGGLERS = "stragglers", _("Work left behind")
+    LEDGER_BROKEN = "ledger_broken", _("Ledger broken")
+    TRUST_ALARM = "trust_alarm", _("Trust alarm")
+    TEST = "test", _("Test")
 
 
 class Channel(models.TextChoices):
-    EMAIL = "email"
-    WEBHOOK = "webhook"
+    EMAIL = "email", _("Email")
+    WEBHOOK = "webhook", _("Webhook")
 
 
 class DeliveryState(models.TextChoices):
-    WAITING = "waiting"
-    SENT = "sent"
-    FAILED = "failed"
+    WAITING = "waiting", _("Waiting")
+    SENT = "sent", _("Sent")
+    FAILED = "failed", _("Failed")
 
 
 class Alert(models.Model):
@@ -112,8 +113,8 @@ class AlertDelivery(models.Model):
     """One message to one recipient. Its id goes along, so that whoever gets it twice can tell."""
 
     class Event(models.TextChoices):
-        OPENED = "opened"
-        CLOSED = "closed"
+        OPENED = "opened", _("Opened")
+        CLOSED = "closed", _("Closed")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="deliveries")

@@ -12,6 +12,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 __all__ = [
     "Dataset",
@@ -63,11 +64,11 @@ class Dataset(models.Model):
 
 
 class PublicationState(models.TextChoices):
-    QUEUED = "queued"
-    OPEN = "open"
-    DONE = "done"
-    EMPTY = "empty"
-    FAILED = "failed"
+    QUEUED = "queued", _("Queued")
+    OPEN = "open", _("Open")
+    DONE = "done", _("Done")
+    EMPTY = "empty", _("Empty")
+    FAILED = "failed", _("Failed")
 
 
 class Publication(models.Model):
@@ -204,8 +205,8 @@ class DatasetSegment(models.Model):
     """A Parquet file with the changes of versions lo..hi."""
 
     class State(models.TextChoices):
-        LIVE = "live"
-        RETIRED = "retired"
+        LIVE = "live", _("Live")
+        RETIRED = "retired", _("Retired")
 
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="segments")
     lo = models.PositiveIntegerField()
@@ -225,11 +226,11 @@ class DatasetSegment(models.Model):
 
 
 class EntryOp(models.TextChoices):
-    ADD = "a"
-    CHANGE = "c"
-    REMOVE = "r"
-    FOLDED = "f"
-    STALE = "s"
+    ADD = "a", _("Add")
+    CHANGE = "c", _("Change")
+    REMOVE = "r", _("Remove")
+    FOLDED = "f", _("Folded")
+    STALE = "s", _("Stale")
 
 
 class DatasetEntry(models.Model):

@@ -6,6 +6,7 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from labeling.ids import NextId
 from labeling.json_text import JsonText
@@ -23,17 +24,17 @@ __all__ = [
 
 
 class Verdict(models.TextChoices):
-    CONFIRMED = "confirmed"
-    CORRECTED = "corrected"
-    LABELLED = "labelled"
-    REJECTED = "rejected"
-    ESCALATED = "escalated"
+    CONFIRMED = "confirmed", _("Confirmed")
+    CORRECTED = "corrected", _("Corrected")
+    LABELLED = "labelled", _("Labelled")
+    REJECTED = "rejected", _("Rejected")
+    ESCALATED = "escalated", _("Escalated")
 
 
 class Origin(models.TextChoices):
-    AUTO = "auto"
-    HUMAN = "human"
-    FALLBACK = "fallback"
+    AUTO = "auto", _("Auto")
+    HUMAN = "human", _("Human")
+    FALLBACK = "fallback", _("Fallback")
 
 
 class Decision(models.Model):

@@ -24,6 +24,7 @@ KINDS = (
     "alert_recipient",
     "dataset",
     "publication",
+    "overflow",
 )
 """What comes before the point in `HistoryEvent.action`."""
 

@@ -8,6 +8,7 @@ of index entries per row low and let idempotency outlive the payload.
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from labeling.json_text import JsonText
 
@@ -15,10 +16,10 @@ __all__ = ["Item", "ItemKey", "JsonText", "ModelVersion", "Prediction", "Predict
 
 
 class Route(models.TextChoices):
-    AUTO = "auto"
-    REVIEW = "review"
-    FALLBACK = "fallback"
-    SETTLED = "settled"
+    AUTO = "auto", _("Auto")
+    REVIEW = "review", _("Review")
+    FALLBACK = "fallback", _("Fallback")
+    SETTLED = "settled", _("Settled")
 
 
 class ModelVersion(models.Model):

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 __all__ = ["LedgerRun"]
 
@@ -14,10 +15,10 @@ class LedgerRun(models.Model):
     """
 
     class State(models.TextChoices):
-        WAITING = "waiting"
-        RUNNING = "running"
-        DONE = "done"
-        FAILED = "failed"
+        WAITING = "waiting", _("Waiting")
+        RUNNING = "running", _("Running")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
 
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     since = models.DateTimeField(null=True, help_text="Only what began after this time; empty: everything")

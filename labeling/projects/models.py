@@ -8,6 +8,7 @@ from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from labeling.json_text import JsonText
 
@@ -28,26 +29,26 @@ __all__ = [
 
 
 class TaskType(models.TextChoices):
-    CLASSIFICATION = "classification"
-    MULTILABEL = "multilabel"
-    TEXT = "text"
-    FIELDS = "fields"
-    SPANS = "spans"
-    BOXES = "boxes"
+    CLASSIFICATION = "classification", _("Classification")
+    MULTILABEL = "multilabel", _("Multilabel")
+    TEXT = "text", _("Text")
+    FIELDS = "fields", _("Fields")
+    SPANS = "spans", _("Spans")
+    BOXES = "boxes", _("Boxes")
 
 
 class Role(models.TextChoices):
-    OWNER = "owner"
-    LEAD = "lead"
-    REVIEWER = "reviewer"
-    VIEWER = "viewer"
+    OWNER = "owner", _("Owner")
+    LEAD = "lead", _("Lead")
+    REVIEWER = "reviewer", _("Reviewer")
+    VIEWER = "viewer", _("Viewer")
 
 
 class Scope(models.TextChoices):
-    INGEST = "ingest"
-    REVIEW = "review"
-    DATASETS_READ = "datasets:read"
-    MANAGE = "manage"
+    INGEST = "ingest", _("Ingest")
+    REVIEW = "review", _("Review")
+    DATASETS_READ = "datasets:read", _("Datasets Read")
+    MANAGE = "manage", _("Manage")
 
 
 def _new_secret() -> bytes:

@@ -162,7 +162,6 @@ def create_api_key(
         requests_per_second=requests_per_second,
         rows_per_second=rows_per_second,
     )
-    limits = {"requests_per_second": requests_per_second, "rows_per_second": rows_per_second}
     record_event(
         action="key.created",
         subject=f"key:{key.pk}",
@@ -171,7 +170,8 @@ def create_api_key(
         name=name,
         scopes=key.scopes,
         member=member.get_username(),
-        **{limit: most for limit, most in limits.items() if most is not None},
+        requests_per_second=requests_per_second,
+        rows_per_second=rows_per_second,
     )
     return key, plain
 

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from labeling.json_text import JsonText
 
@@ -25,27 +26,27 @@ __all__ = [
 class TaskKind(models.TextChoices):
     """What a reviewer sees."""
 
-    REVIEW = "review"
-    LABEL = "label"
-    ADJUDICATION = "adjudication"
+    REVIEW = "review", _("Review")
+    LABEL = "label", _("Label")
+    ADJUDICATION = "adjudication", _("Adjudication")
 
 
 class Purpose(models.TextChoices):
     """Why the task exists; never shown to reviewers."""
 
-    REVIEW = "review"
-    AUDIT = "audit"
-    FALLBACK = "fallback"
-    SECOND_REVIEW = "second_review"
-    ADJUDICATION = "adjudication"
-    SENTINEL = "sentinel"
+    REVIEW = "review", _("Review")
+    AUDIT = "audit", _("Audit")
+    FALLBACK = "fallback", _("Fallback")
+    SECOND_REVIEW = "second_review", _("Second Review")
+    ADJUDICATION = "adjudication", _("Adjudication")
+    SENTINEL = "sentinel", _("Sentinel")
 
 
 class TaskState(models.TextChoices):
-    WAITING = "waiting"
-    CLAIMED = "claimed"
-    DECIDED = "decided"
-    CANCELLED = "cancelled"
+    WAITING = "waiting", _("Waiting")
+    CLAIMED = "claimed", _("Claimed")
+    DECIDED = "decided", _("Decided")
+    CANCELLED = "cancelled", _("Cancelled")
 
 
 class ReviewQueue(models.Model):

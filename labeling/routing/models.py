@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from labeling.json_text import JsonText
 
@@ -104,8 +105,8 @@ class Overflowing(models.Model):
     """A time in which a project's overflow rule acted: new reviews were refused, or late ones answered by the fallback."""
 
     class Mode(models.TextChoices):
-        FALLBACK = "fallback"
-        REFUSE = "refuse"
+        FALLBACK = "fallback", _("Fallback")
+        REFUSE = "refuse", _("Refuse")
 
     project = models.ForeignKey("labeling.Project", on_delete=models.PROTECT, related_name="overflows")
     mode = models.CharField(max_length=10, choices=Mode)

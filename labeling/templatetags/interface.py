@@ -12,6 +12,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from labeling.web.autonomy_numbers import number_name
+from labeling.web.names import named
 from labeling.web.wording import in_language, told
 
 register = template.Library()
@@ -20,6 +22,8 @@ THIN_SPACE = "\u202f"
 
 
 register.filter(in_language)
+register.filter(named)
+register.filter(number_name)
 register.filter(told)
 
 

@@ -8,6 +8,7 @@ the chance of a blind check is constant: without it no sum over cells could be w
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from labeling.json_text import JsonText
 
@@ -182,12 +183,12 @@ class SliceKind(models.TextChoices):
     """What a slice is of. "none" are the predictions without a value, "other" those beyond the 50 values kept; both are
     kinds of their own, because a client may well call a segment "other"."""
 
-    SEGMENT = "segment"
-    SEGMENT_NONE = "segment_none"
-    SEGMENT_OTHER = "segment_other"
-    LABEL = "label"
-    LABEL_NONE = "label_none"
-    LABEL_OTHER = "label_other"
+    SEGMENT = "segment", _("Segment")
+    SEGMENT_NONE = "segment_none", _("Segment None")
+    SEGMENT_OTHER = "segment_other", _("Segment Other")
+    LABEL = "label", _("Label")
+    LABEL_NONE = "label_none", _("Label None")
+    LABEL_OTHER = "label_other", _("Label Other")
 
 
 class TrustSlice(Counts):

@@ -136,16 +136,7 @@ class NewRecipient(PageForm):
 
 def kind_name(kind: str) -> str:
     """An alert's kind in the words of the interface."""
-    return {
-        AlertKind.PUBLISH_FAILING: _("Publishing fails"),
-        AlertKind.QUEUE_TOO_OLD: _("Queue too old"),
-        AlertKind.QUEUE_OVERFLOWING: _("Queue overflows"),
-        AlertKind.DISK_NEARLY_FULL: _("Disk nearly full"),
-        AlertKind.STRAGGLERS: _("Work left behind"),
-        AlertKind.LEDGER_BROKEN: _("Ledger broken"),
-        AlertKind.TRUST_ALARM: _("Trust alarm"),
-        AlertKind.TEST: _("Test"),
-    }[AlertKind(kind)]
+    return str(AlertKind(kind).label)
 
 
 def _recipients(

@@ -19,11 +19,13 @@ from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
 from labeling.review.models import TaskKind, TaskState
 from labeling.web.frame import project_frame
-from labeling.web.history import action_name
+from labeling.web.history_words import action_name
 from labeling.web.inputs import Block, show_input
 from labeling.web.media import MediaLinks
+from labeling.web.names import named
 from labeling.web.outputs import describe
 from labeling.web.page import is_fragment, page
+from labeling.web.suggestions import override_number
 from labeling.web.wording import in_language
 
 PAGE_SIZE = 50
@@ -84,7 +86,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         versions=sorted({version for _name, version in names if version}),
         labels=sorted(get_output_schema(project).labels)[:_MOST_CHOICES],
         routes=[(value, route_name(value)) for value in Route.values],
-        verdicts=[(value, _(value)) for value in Verdict.values],
+        verdicts=[(value, named(value, "verdict")) for value in Verdict.values],
         problem=problem,
     )
     template = "item/list.html#rows" if is_fragment(request) else "item/list.html"
@@ -125,12 +127,30 @@ def route_name(route: str) -> str:
     }[Route(route)]
 
 
+def route_reason(reason: str) -> str:
+    """Why a prediction took its route, in a word or two: `medium/override 2` -> medium confidence, exception 2."""
+    tier, _rest, _number = reason.partition("/")
+    told = {
+        "high": _("high confidence"),
+        "medium": _("medium confidence"),
+        "low": _("low confidence"),
+        "forced": _("always to people"),
+        "segment": _("segment under review"),
+        "settled": _("labelled before"),
+    }.get(tier, tier)
+    number = override_number(reason)
+    return (
+        told if number is None else _("%(reason)s, exception %(number)d") % {"reason": told, "number": number}
+    )
+
+
 def _told(project: Project, story: dict[str, Any]) -> dict[str, Any]:
     """The story with every output also in words."""
     task_type = project.task_type
     for prediction in story["predictions"]:
         prediction["text"] = describe(task_type, core_output(task_type, prediction["prediction"]))
         prediction["route_name"] = route_name(prediction["route"])
+        prediction["told_reason"] = route_reason(prediction["reason"])
     for decision in story["decisions"]:
         decision["text"] = describe(task_type, decision["output"]) if decision["output"] is not None else ""
     for task in story["tasks"]:

@@ -249,7 +249,7 @@ def _show(
         members=[MemberRow(member, member.user_id in mine) for member in members],
         invitations=list(project.invitations.select_related("created_by").order_by("-pk")[:200]),
         keys=list(keys[:200]),
-        roles=list(Role.choices),
+        roles=[(role.value, str(role.label)) for role in Role],
         invite_form=invite_form or InviteForm(),
         member_form=member_form or MemberForm(),
         key_form=key_form or KeyForm(frame),

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.utils import translation
 
-from labeling.alerts.delivery import body_of
+from labeling.alerts.delivery import Sent, body_of, deliver_due
 from labeling.alerts.models import Alert, AlertDelivery, AlertKind
 from labeling.alerts.services import add_recipient, raise_alert
 from labeling.datasets.models import Dataset, Publication, WaitingDecision
@@ -40,12 +41,23 @@ GERMAN = {
     "{who} holds this task now": "{who} hat ihn jetzt",
     "low may not be above high": "{lwo} ist verdreht",
     "The oldest task of {queue} has waited {hours:.1f} h; {waiting} wait.": "In {queue} warten {waiting}, die erste seit {hours:.1f} h.",
+    "Queue too old": "Zu lange gewartet",
     "It answered {status}.": "Die Antwort war {status}.",
     "The batch of this publication is not what was read.": "Das ist nicht, was gelesen wurde.",
     "Every effective label is once in or before each dataset, no other is": "Jedes Label ist einmal im Datensatz",
     "{subject} {id} {wrong}": "{subject} {id} {wrong}",
     "decision": "Entscheidung",
     "is {labels} times in or before dataset {slug}": "ist {labels}-mal im Datensatz {slug}",
+    "set a role": "vergab eine Rolle",
+    "reopened a task": "öffnete eine Aufgabe wieder",
+    "account": "Konto",
+    "role": "Rolle",
+    "viewer": "Gast",
+    "decided by": "entschieden von",
+    "verdict": "Urteil",
+    "confirmed": "bestätigt",
+    "Confirmed": "Bestätigt",
+    "medium confidence": "mittlere Sicherheit",
     "nothing was automatic": "nichts war automatisch",
     "stopped: {reason}": "angehalten: {reason}",
     "Stopped: {reason}": "Angehalten: {reason}",
@@ -316,3 +328,45 @@ def test_notes_beside_rates_are_german_on_their_page(world: World, german: None)
     assert "nichts war automatisch" in words_of(lea.get("/projects/letters/trust/", headers=AS_GERMAN))
     rates = world.api("lea").get("/projects/letters/trust/", **AS_GERMAN).expect(200)
     assert "nothing was automatic" in json.dumps(rates)
+
+
+def test_the_history_is_german_on_pages_key_by_key(world: World, german: None) -> None:
+    otto, rita = world.browser("otto").client, world.api("rita")
+    otto.post("/projects/letters/people/", {"username": "nora", "role": "viewer"})
+    world.api("otto").predict(a_row(id="l-1")).expect(201)
+    task = rita.claim_one()
+    rita.decide(task, "confirmed").expect(201)
+    world.api("lea").post(f"/api/v1/tasks/{task['task']}/reopen/", {"reason": "blurred"}).expect(200)
+
+    words = words_of(otto.get("/projects/letters/audit/", headers=AS_GERMAN))
+    assert "vergab eine Rolle Konto nora Rolle: – → Gast" in words
+    assert "öffnete eine Aufgabe wieder" in words
+    assert "Urteil: bestätigt" in words
+    assert "entschieden von: rita" in words
+    assert "decided_by" not in words
+    english = words_of(otto.get("/projects/letters/audit/"))
+    assert "set a role account nora role: – → viewer" in english
+    assert "verdict: confirmed" in english
+    assert "decided by: rita" in english
+    assert HistoryEvent.objects.get(action="task.reopened").details["decided_by"] == "rita"
+
+    item = words_of(otto.get("/projects/letters/items/l-1/", headers=AS_GERMAN))
+    assert "rita bestätigt" in item
+    assert "mittlere Sicherheit" in item
+    story = world.api("lea").get("/projects/letters/predictions/l-1/", **AS_GERMAN).expect(200)
+    assert (story["decisions"][0]["verdict"], story["predictions"][0]["reason"]) == ("confirmed", "medium")
+    mine = words_of(world.browser("rita").client.get("/projects/letters/tasks/mine/", headers=AS_GERMAN))
+    assert "Bestätigt" in mine
+
+
+def test_a_message_by_mail_is_english_whoever_sends_it(world: World, german: None, settings: Any) -> None:
+    settings.EMAIL_HOST = "mail.example.org"
+    add_recipient(channel="email", address="ops@example.org", kinds=[], project=None, by=world.ada.actor)
+    raise_alert(
+        kind=AlertKind.QUEUE_TOO_OLD, subject="queue:q", detail=say("It answered {status}.", status=500)
+    )
+    with translation.override("de"):
+        assert deliver_due() == Sent(1, 0)
+    (message,) = mail.outbox
+    assert message.subject == "[reviewapp] Queue too old"
+    assert "It answered 500." in str(message.body)

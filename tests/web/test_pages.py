@@ -512,11 +512,11 @@ class TestHistory:
         otto = as_("otto")
         otto.post(PROJECT + "people/", {"username": "nora", "role": "viewer"})
         text = words_of(otto.get(PROJECT + "audit/"))
-        assert text.index("otto set a role user:nora") < text.index("otto made the project")
-        assert "– → viewer" in text
+        assert text.index("otto set a role account nora") < text.index("otto made the project")
+        assert "role: – → viewer" in text
         only = words_of(otto.get(PROJECT + "audit/?kind=member&who=otto"))
-        assert "user:nora" in only
-        assert "project:letters" not in only
+        assert "account nora" in only
+        assert "project letters" not in only
         assert "No such event" in words_of(otto.get(PROJECT + "audit/?who=nobody"))
         wrong = otto.get(PROJECT + "audit/?from=yesterday")
         assert wrong.status_code == 422

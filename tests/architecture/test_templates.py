@@ -14,6 +14,7 @@ TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 SAME_IN_EVERY_LANGUAGE = {"reviewapp", "JSONL", "CSV", "SVG", "Parquet", "YYYY-MM-DD", "Europe/Berlin"}
 CODE = {'input.amount 100.0 segment == "de"'}
+NAMED = ("label", "help_text", "empty_label", "description")
 INVENTED = {"we swapped the", "oaring", "O-ring", "and", "torqued", "it to", "eighteen", "Nm"}
 """A reading on the component sheet."""
 
@@ -51,21 +52,39 @@ def test_the_reader_of_templates_finds_what_is_forgotten() -> None:
     assert [*words_in(source)] == ["Forgotten too", "Forgotten"]
 
 
+def codes_in(source: str) -> list[str]:
+    """Values of closed lists that are shown as they are stored."""
+    return re.findall(r"{{\s*([\w.]+\.(?:verdict|origin|state|change|purpose))\s*}}", source)
+
+
+def test_values_of_closed_lists_are_shown_in_words() -> None:
+    allowed = {"overview.state": "alert/list.html", "row.verdict": "trust/agreement_cells.html"}
+    allowed |= {"row.change": "policy/preview.html"}  # words and numbers already; part of an address
+    found = [
+        f"{name}: {code}"
+        for path in TEMPLATES
+        for code in codes_in(path.read_text(encoding="utf-8"))
+        if allowed.get(code) != (name := path.relative_to(ROOT / "templates").as_posix())
+    ]
+    assert found == []
+    assert codes_in('{{ task.state }} {{ task.state|named:"state" }}') == ["task.state"]
+
+
 def test_labels_and_messages_of_views_can_be_translated() -> None:
     literal = []
-    for path in sorted((ROOT / "labeling" / "web").rglob("*.py")):
+    folders = [ROOT / "labeling" / "web", ROOT / "labeling" / "admin"]
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):
                 continue
-            named = [
-                word.value for word in node.keywords if word.arg in ("label", "help_text", "empty_label")
-            ]
+            named = [word.value for word in node.keywords if word.arg in NAMED]
             if isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "messages":
                 named += node.args[1:]
             found = [
-                value.value
+                ast.unparse(value) if isinstance(value, ast.JoinedStr) else value.value
                 for value in named
-                if isinstance(value, ast.Constant) and isinstance(value.value, str)
+                if isinstance(value, ast.JoinedStr)
+                or (isinstance(value, ast.Constant) and isinstance(value.value, str))
             ]
             literal += [
                 f"{path.name}:{node.lineno} {value!r}"

@@ -49,8 +49,14 @@ def get_schema_body(project: Project) -> dict[str, object]:
 
 def get_guidelines(project: Project) -> str:
     """The guidelines in force; empty when none were written."""
-    found = Guidelines.objects.filter(project=project, number=project.guidelines_number).first()
+    found = find_guidelines(project)
     return found.text if found else ""
+
+
+def find_guidelines(project: Project) -> Guidelines | None:
+    """The version in force, with who wrote it; none before the first."""
+    versions = Guidelines.objects.filter(project=project, number=project.guidelines_number)
+    return versions.select_related("created_by").first()
 
 
 def get_member(project: Project, username: str) -> Membership:

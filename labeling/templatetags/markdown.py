@@ -15,13 +15,16 @@ _LINK = re.compile(r"\[([^\]]+)\]\((https?://[^\s)]+)\)")
 _ITEM = re.compile(r"(?:[-*+]|(\d+)[.)])\s+(.*)")
 _HEADING = re.compile(r"(#{1,6})\s+(.*)")
 _FENCE = re.compile(r"```.*")
+_PLACE = re.compile(r'<h2 id="([^"]+)">(.*?)</h2>')
+_TAG = re.compile(r"<[^>]+>")
 
 
 @register.filter
-def markdown(text: str) -> SafeString:
-    """Markdown as HTML. Everything is escaped before any element is made."""
+def markdown(text: str, places: str = "") -> SafeString:
+    """Markdown as HTML. Everything is escaped before any element is made. With `places`, headings can be linked to: `<places>-1`."""
     lines = escape(text.replace("\r\n", "\n")).split("\n")
     blocks: list[str] = []
+    headings = 0
     while lines:
         line = lines[0]
         if not line.strip():
@@ -30,12 +33,21 @@ def markdown(text: str) -> SafeString:
             blocks.append(_take_code(lines))
         elif heading := _HEADING.fullmatch(line.strip()):
             lines.pop(0)
-            blocks.append(f"<h2>{_inline(heading[2])}</h2>")
+            headings += 1
+            place = f' id="{places}-{headings}"' if places else ""
+            blocks.append(f"<h2{place}>{_inline(heading[2])}</h2>")
         elif _ITEM.match(line.strip()):
             blocks.append(_take_list(lines))
         else:
             blocks.append(_take_paragraph(lines))
     return mark_safe("\n".join(blocks))  # noqa: S308 - escaped above
+
+
+@register.filter
+def headings(html: SafeString) -> list[tuple[str, SafeString]]:
+    """Place and words of each heading in what `markdown` made."""
+    found = _PLACE.findall(html)
+    return [(place, mark_safe(_TAG.sub("", words))) for place, words in found]  # noqa: S308 - escaped above
 
 
 def _take_code(lines: list[str]) -> str:

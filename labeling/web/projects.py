@@ -18,7 +18,7 @@ from labeling.pipeline.projects import change_project, create_project
 from labeling.projects.access import Permission, require_admin
 from labeling.projects.label_schema import FIELD_TYPES
 from labeling.projects.models import TaskType
-from labeling.projects.queries import get_guidelines, get_schema_body
+from labeling.projects.queries import find_guidelines, get_guidelines, get_schema_body
 from labeling.routing.queries import get_policy
 from labeling.web import actor_of
 from labeling.web.forms import PageForm, put_errors
@@ -44,7 +44,12 @@ def guidelines(request: HttpRequest, slug: str) -> HttpResponse:
     """What reviewers are told, as a page or in a dialog."""
     frame = project_frame(request, slug, Permission.SEE, tab="")
     template = "project/guidelines.html#guidelines" if is_fragment(request) else "project/guidelines.html"
-    context = {"frame": frame, "text": get_guidelines(frame.project)}
+    written = find_guidelines(frame.project)
+    context = {
+        "frame": frame,
+        "written": written if written and written.text.strip() else None,
+        "schema": get_schema_body(frame.project),
+    }
     return render(request, template, context)
 
 

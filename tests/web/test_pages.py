@@ -20,6 +20,7 @@ from labeling.errors import LabelingError, say
 from labeling.history.models import HistoryEvent
 from labeling.projects.models import ApiKey, LabelSchema, Membership, Project
 from labeling.projects.queries import get_guidelines
+from labeling.projects.services import change_project
 from labeling.routing.models import PolicyPeriod
 from labeling.routing.policy import DEFAULTS
 from labeling.routing.queries import get_policy
@@ -221,6 +222,24 @@ class TestSettings:
         project.refresh_from_db()
         assert get_guidelines(project) == "# New\nRead."
         assert "<h2>New</h2>" in as_("rita").get(PROJECT + "guidelines/", headers=FRAGMENT).content.decode()
+
+    def test_guidelines_are_a_page_with_contents(self, as_: As, world: World) -> None:
+        project = world.letters
+        assert "No guidelines yet" in words_of(as_("vic").get(PROJECT + "guidelines/"))
+        assert "Write them" not in words_of(as_("vic").get(PROJECT + "guidelines/"))
+        assert "Write them" in words_of(as_("lea").get(PROJECT + "guidelines/"))
+        text = "# Dates & *times*\n\nLook twice.\n\n# <b>Names</b>"
+        change_project(project=project, guidelines=text, by=world.lea.actor)
+        page = as_("vic").get(PROJECT + "guidelines/")
+        html = page.content.decode()
+        assert '<a href="#part-1">Dates &amp; times</a>' in html
+        assert '<h2 id="part-1">Dates &amp; <em>times</em></h2>' in html
+        assert '<a href="#part-2">&lt;b&gt;Names&lt;/b&gt;</a>' in html
+        words = words_of(page)
+        assert "v1" in words
+        assert "Written by lea" in words
+        assert "Change them" not in words
+        assert "Change them" in words_of(as_("lea").get(PROJECT + "guidelines/"))
 
     def test_refused(self, as_: As, world: World) -> None:
         assert world.letters

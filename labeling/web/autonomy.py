@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import path
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
 from labeling.errors import LabelingError
@@ -235,7 +235,7 @@ def next_words(certificate: Certificate) -> str:
     values = {
         "count": thin(step.count or 0),
         "share": percent(step.share or 0.0),
-        "at": timezone.localtime(step.at).strftime("%-d %b %H:%M") if step.at else "",
+        "at": formats.date_format(timezone.localtime(step.at), "j M H:i") if step.at else "",
     }
     text = {
         Needs.COOL_DOWN: _("%(count)s more predictions cool down; labels do not count until then."),
@@ -342,7 +342,7 @@ def _level(request: HttpRequest) -> int:
 
 
 def _day(when: datetime) -> str:
-    return timezone.localtime(when).strftime("%-d %b")
+    return formats.date_format(timezone.localtime(when), "j M")
 
 
 urlpatterns: list[Any] = [

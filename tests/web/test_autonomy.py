@@ -40,7 +40,7 @@ def test_the_certificate_says_what_is_promised_and_what_is_not(world: World, ear
     assert "Reachable with this model: about 100" in text
     assert "certified" in text
     assert "is certified" in text
-    assert "alpha_effective" in text, "every event opens into its numbers"
+    assert "limit after what reviewers let pass" in text, "every event opens into its numbers"
     assert "Stop automatic results" not in text, "only leads take it back"
 
 

@@ -54,7 +54,8 @@ def test_labels(page: Page, live_world: World) -> None:
     page.reload()
     expect(desk).to_have_attribute("data-item", "l-5")
     page.get_by_role("link", name="Guidelines").click()
-    expect(page.locator("h1")).to_contain_text("Guidelines of Letters")
+    expect(page.locator("h1")).to_have_text("Guidelines")
+    expect(page.locator(".page-head")).to_contain_text("What reviewers of Letters go by")
 
 
 def test_a_text_and_a_refused_form(page: Page, live_world: World) -> None:

@@ -4,7 +4,7 @@ WHAT = "What the text is made of (labeling.sentences)"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("labeling", "0025_alert_deliveries")]
+    dependencies = [("labeling", "0026_decisions_checked_once")]
 
     operations = [
         *(

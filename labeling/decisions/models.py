@@ -45,7 +45,7 @@ class Decision(models.Model):
     """
 
     # No foreign keys: the statement that writes a decision has read and locked what it names, and checks would lock the rows of
-    # its project and person for every decision (docs/decisions/0010-no-foreign-keys-where-people-wait.md).
+    # its project and person for every decision (docs/decisions/0007).
     id = models.BigIntegerField(primary_key=True, db_default=NextId())
     project = models.ForeignKey(
         "labeling.Project",

@@ -21,6 +21,13 @@ MakeStep = Callable[..., Step]
 OVERTIME_S = 10.0
 
 
+# Its server has loaded what load processes need, and has nothing else in it: no thread, no connection.
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(
+    ["__main__", *(f"bench.work.{name}" for name in ("growth", "ingestion", "memory", "reading", "review"))]
+)
+
+
 @dataclass
 class Samples:
     """What a load process saw: seconds of each request (in an open loop from the moment it was due), and its own costs."""
@@ -52,11 +59,9 @@ def run_load(
     With `rate` they are due at fixed moments whether or not earlier ones were answered (open loop), and a late start counts
     as waiting; without, each connection sends its next request when it has an answer.
     """
-    context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(
-        target=_run, args=(sender, make_step, list(arguments), connections, seconds, rate)
-    )
+    given = (sender, make_step, list(arguments), connections, seconds, rate)
+    process = context.Process(target=_run, args=given)
     process.start()
     sender.close()
     try:

@@ -16,15 +16,15 @@ from bench.recording import read_recorded, record_decisions
 from bench.results import Result
 from bench.wire import Wire, request
 
-REVIEWERS = 50
+REVIEWERS, QUICK_REVIEWERS = 50, 10
 CLOSED_LOOP = 8
 OFFERED = 500
 
 
-def make_reviewers(place: Place, slug: str) -> list[str]:
+def make_reviewers(place: Place, slug: str, count: int = REVIEWERS) -> list[str]:
     """A key each for people who review."""
     keys = []
-    for number in range(REVIEWERS):
+    for number in range(count):
         username = f"reviewer-{number}"
         place.call("POST", f"/projects/{slug}/members/", {"username": username, "role": "reviewer"})
         body = {"name": username, "scopes": ["review"], "project": slug, "member": username}
@@ -92,7 +92,7 @@ def measure_decisions(
     rounds, seconds, offered_s, behind = (1, 2.0, 3.0, 3_000) if quick else (4, 10.0, 30.0, 200_000)
     if quick:  # more than the small table has waiting
         filler.add(40_000, state="waiting", tenths_reviewed=10)
-    keys = make_reviewers(place, slug)
+    keys = make_reviewers(place, slug, QUICK_REVIEWERS if quick else REVIEWERS)
     maxima: list[Samples] = []
     floors: list[Samples] = []
     server = database = 0.0

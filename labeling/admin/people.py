@@ -8,6 +8,7 @@ from django.contrib.auth import admin as _accounts  # noqa: F401  (registers its
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -16,8 +17,9 @@ from labeling.history.models import HistoryEvent
 from labeling.pipeline.people import deactivate, remove_member, set_member
 from labeling.projects.accounts import change_account, make_password_link, reactivate
 from labeling.projects.invitations import withdraw_invitation
-from labeling.projects.models import ApiKey, Invitation, Membership, Scope
+from labeling.projects.models import ApiKey, Invitation, Membership
 from labeling.projects.services import create_api_key, revoke_api_key
+from labeling.web.names import NAMES
 
 admin.site.unregister([User, Group])  # Django's own pages for them; ours take their place
 
@@ -124,7 +126,11 @@ class InvitationAdmin(ReadOnly):
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
     """A key that acts as a member, within scopes."""
 
-    scopes = forms.MultipleChoiceField(choices=Scope.choices, widget=forms.CheckboxSelectMultiple)
+    scopes = forms.MultipleChoiceField(
+        choices=[(code, format_lazy("{} ({})", words, code)) for code, words in NAMES["scope"].items()],
+        widget=forms.CheckboxSelectMultiple,
+        label=_("Scopes"),
+    )
 
     class Meta:
         model = ApiKey

@@ -161,6 +161,7 @@ _VALUES: dict[str, Callable[[Any], str]] = {
     "mode": lambda value: named(value, "overflow"),
     "publish_every_seconds": duration,
     "role": lambda value: named(value, "role"),
+    "scopes": lambda value: named(value, "scope"),
     "verdict": lambda value: named(value, "verdict"),
 }
 _MOST, _MOST_OF_VALUE = 300, 80
@@ -234,7 +235,8 @@ def _value(name: str, value: Any) -> str:
     if name in _VALUES and isinstance(value, str | int):
         return _cut(_VALUES[name](value), _MOST_OF_VALUE)
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return _cut(", ".join(value), _MOST_OF_VALUE)
+        words = _VALUES.get(name, str)
+        return _cut(", ".join(words(part) for part in value), _MOST_OF_VALUE)
     return _cut(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), _MOST_OF_VALUE)
 
 

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.alerts.models import Channel
 from labeling.decisions.models import Origin, Verdict
-from labeling.projects.models import Role
+from labeling.projects.models import Role, Scope
 from labeling.review.models import TaskState
 from labeling.routing.models import Overflowing
 
@@ -26,6 +26,12 @@ NAMES: dict[str, dict[str, str | Promise]] = {
         Role.LEAD: _("lead"),
         Role.REVIEWER: _("reviewer"),
         Role.VIEWER: _("viewer"),
+    },
+    "scope": {
+        Scope.INGEST: _("send predictions, read outcomes"),
+        Scope.REVIEW: _("claim and decide"),
+        Scope.DATASETS_READ: _("read versions and records"),
+        Scope.MANAGE: _("policy, people, keys, autonomy"),
     },
     "state": {
         TaskState.WAITING: _("waiting"),

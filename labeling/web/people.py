@@ -24,6 +24,7 @@ from labeling.projects.queries import get_invitation_of, get_member
 from labeling.projects.services import MOST_PER_SECOND, create_api_key, revoke_api_key
 from labeling.web.forms import PageForm, put_errors
 from labeling.web.frame import ProjectFrame, project_frame
+from labeling.web.names import NAMES
 from labeling.web.page import page
 
 
@@ -78,12 +79,7 @@ class KeyForm(PageForm):
 
     name = forms.CharField(max_length=200, label=gettext_lazy("Name, of what will use it"))
     scopes = forms.MultipleChoiceField(
-        choices=[
-            (Scope.INGEST, gettext_lazy("ingest: send predictions, read outcomes")),
-            (Scope.REVIEW, gettext_lazy("review: claim and decide")),
-            (Scope.DATASETS_READ, gettext_lazy("datasets:read: read versions and records")),
-            (Scope.MANAGE, gettext_lazy("manage: policy, people, keys, autonomy")),
-        ],
+        choices=[*NAMES["scope"].items()],
         widget=forms.CheckboxSelectMultiple,
         initial=[Scope.INGEST],
         label=gettext_lazy("It may"),

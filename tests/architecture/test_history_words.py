@@ -16,7 +16,7 @@ from labeling.alerts.models import Channel
 from labeling.api.v1.projects import ProjectPatch
 from labeling.decisions.models import Origin, Verdict
 from labeling.history.queries import KINDS as FILTERED
-from labeling.projects.models import Role
+from labeling.projects.models import Role, Scope
 from labeling.review.models import TaskState
 from labeling.routing.models import Overflowing
 from labeling.web import autonomy_numbers, history_words
@@ -167,6 +167,7 @@ def test_every_number_of_autonomy_has_words() -> None:
         ("origin", Origin),
         ("overflow", Overflowing.Mode),
         ("role", Role),
+        ("scope", Scope),
         ("state", TaskState),
         ("verdict", Verdict),
     ],

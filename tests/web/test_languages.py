@@ -61,6 +61,9 @@ GERMAN = {
     "nothing was automatic": "nichts war automatisch",
     "stopped: {reason}": "angehalten: {reason}",
     "Stopped: {reason}": "Angehalten: {reason}",
+    "It may": "Er darf",
+    "may": "darf",
+    "send predictions, read outcomes": "Vorhersagen schicken, Ergebnisse lesen",
 }
 AS_GERMAN = {"Accept-Language": "de"}
 
@@ -357,6 +360,18 @@ def test_the_history_is_german_on_pages_key_by_key(world: World, german: None) -
     assert (story["decisions"][0]["verdict"], story["predictions"][0]["reason"]) == ("confirmed", "medium")
     mine = words_of(world.browser("rita").client.get("/projects/letters/tasks/mine/", headers=AS_GERMAN))
     assert "Bestätigt" in mine
+
+
+def test_what_keys_may_is_german_beside_its_code(world: World, german: None) -> None:
+    otto = world.browser("otto").client
+    otto.post("/projects/letters/people/keys/", {"name": "mine", "scopes": ["ingest"]})
+    people = "/projects/letters/people/"
+    told = words_of(otto.get(people, headers=AS_GERMAN))
+    assert told.count("Vorhersagen schicken, Ergebnisse lesen ingest") == 2, "in the list and in the form"
+    assert "read versions and records datasets:read" in words_of(otto.get(people))
+    history = words_of(otto.get("/projects/letters/audit/", headers=AS_GERMAN))
+    assert "darf: Vorhersagen schicken, Ergebnisse lesen" in history
+    assert HistoryEvent.objects.get(action="key.created").details["scopes"] == ["ingest"]
 
 
 def test_a_message_by_mail_is_english_whoever_sends_it(world: World, german: None, settings: Any) -> None:

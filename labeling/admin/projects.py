@@ -100,7 +100,9 @@ class ProjectAdmin(AdminPage):
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
     """The next version of a project's policy."""
 
-    body = forms.JSONField(widget=text_area(), help_text=_("What is left out has its default."))
+    body = forms.JSONField(
+        label=_("Body"), widget=text_area(), help_text=_("What is left out has its default.")
+    )
 
     class Meta:
         model = PolicyVersion
@@ -131,7 +133,7 @@ class PolicyVersionAdmin(Versions):
 class SchemaForm(forms.ModelForm):  # type: ignore[type-arg]
     """The next label schema: labels and fields may be added, and put in another order."""
 
-    body = forms.JSONField(widget=text_area())
+    body = forms.JSONField(label=_("Body"), widget=text_area())
 
     class Meta:
         model = LabelSchema

@@ -7,6 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 __all__ = ["Alert", "AlertDelivery", "AlertKind", "AlertRecipient", "Channel", "DeliveryState"]
@@ -44,14 +45,14 @@ class Alert(models.Model):
         "labeling.Project", null=True, on_delete=models.PROTECT, related_name="alerts"
     )
     kind = models.CharField(max_length=30, choices=AlertKind)
-    subject = models.CharField(max_length=200, help_text="What it is about, as kind:id")
-    detail = models.TextField(help_text="One sentence for a person")
+    subject = models.CharField(max_length=200, help_text=_("What it is about, as kind:id"))
+    detail = models.TextField(help_text=_("One sentence for a person"))
     said = models.JSONField(
         null=True, editable=False, help_text="What the text is made of (labeling.sentences)"
     )
     opened_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())
-    times = models.PositiveIntegerField(default=1, db_default=1, help_text="How often it was seen")
+    times = models.PositiveIntegerField(default=1, db_default=1, help_text=_("How often it was seen"))
     closed_at = models.DateTimeField(null=True)
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_by = models.ForeignKey(
@@ -72,7 +73,7 @@ class Alert(models.Model):
         indexes = [models.Index(fields=["project", "-id"], name="alert_by_project")]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.subject}"
+        return f"{self.get_kind_display()} {self.subject}"
 
 
 class AlertRecipient(models.Model):
@@ -82,12 +83,12 @@ class AlertRecipient(models.Model):
         "labeling.Project", null=True, blank=True, on_delete=models.PROTECT, related_name="alert_recipients"
     )
     channel = models.CharField(max_length=10, choices=Channel)
-    address = models.CharField(max_length=500, help_text="An e-mail address, or an https URL")
+    address = models.CharField(max_length=500, help_text=_("An e-mail address, or an https URL"))
     secret = models.CharField(
         max_length=100, blank=True, editable=False, help_text="Signs what a webhook is sent"
     )
     kinds = ArrayField(
-        models.CharField(max_length=30, choices=AlertKind), default=list, blank=True, help_text="None: all"
+        models.CharField(max_length=30, choices=AlertKind), default=list, blank=True, help_text=_("None: all")
     )
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(
@@ -139,4 +140,7 @@ class AlertDelivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.event} to {self.recipient_id}"
+        return gettext("%(event)s, to recipient %(recipient)s") % {
+            "event": self.get_event_display(),
+            "recipient": self.recipient_id,
+        }

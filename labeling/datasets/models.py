@@ -12,6 +12,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 __all__ = [
@@ -79,7 +80,9 @@ class Publication(models.Model):
     """
 
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="publications")
-    number = models.PositiveIntegerField(null=True, help_text="The version an open publication is to become")
+    number = models.PositiveIntegerField(
+        null=True, help_text=_("The version an open publication is to become")
+    )
     state = models.CharField(max_length=20, choices=PublicationState, default=PublicationState.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
     decision_count = models.PositiveIntegerField(default=0)
@@ -91,7 +94,7 @@ class Publication(models.Model):
     )
     note = models.TextField(blank=True)
     tags = ArrayField(models.CharField(max_length=64), default=list)
-    error = models.TextField(blank=True, help_text="Why the last attempt did not succeed")
+    error = models.TextField(blank=True, help_text=_("Why the last attempt did not succeed"))
     said = models.JSONField(
         null=True, editable=False, help_text="What the text is made of (labeling.sentences)"
     )
@@ -99,7 +102,7 @@ class Publication(models.Model):
     opened_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
-    tried_at = models.DateTimeField(null=True, help_text="When a worker last gave a sign of life")
+    tried_at = models.DateTimeField(null=True, help_text=_("When a worker last gave a sign of life"))
     closed_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -113,7 +116,7 @@ class Publication(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"publication {self.pk} ({self.state})"
+        return gettext("publication %(id)s (%(state)s)") % {"id": self.pk, "state": self.get_state_display()}
 
     @property
     def published_as(self) -> int | None:

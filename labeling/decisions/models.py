@@ -67,7 +67,7 @@ class Decision(models.Model):
     seconds = models.FloatField(null=True)
     claim_token = models.UUIDField(unique=True)
     request_hash = models.UUIDField(
-        help_text="Fingerprint of the request, to tell a repeat from another answer"
+        help_text=_("Fingerprint of the request, to tell a repeat from another answer")
     )
     supersedes = models.ForeignKey(
         "self",
@@ -103,7 +103,7 @@ class Decision(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.verdict} {self.pk}"
+        return f"{self.get_verdict_display()} {self.pk}"
 
 
 class Withdrawal(models.Model):

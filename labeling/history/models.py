@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 __all__ = ["HistoryEvent"]
 
@@ -18,7 +19,7 @@ class HistoryEvent(models.Model):
     )
     key = models.ForeignKey("labeling.ApiKey", null=True, on_delete=models.PROTECT, related_name="+")
     action = models.CharField(max_length=60)
-    subject = models.CharField(max_length=200, help_text="What was changed, as kind:id")
+    subject = models.CharField(max_length=200, help_text=_("What was changed, as kind:id"))
     details = models.JSONField(default=dict)
     said = models.JSONField(
         null=True, editable=False, help_text="What its texts are made of (labeling.sentences)"

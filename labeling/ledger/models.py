@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 __all__ = ["LedgerRun"]
@@ -21,7 +22,7 @@ class LedgerRun(models.Model):
         FAILED = "failed", _("Failed")
 
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
-    since = models.DateTimeField(null=True, help_text="Only what began after this time; empty: everything")
+    since = models.DateTimeField(null=True, help_text=_("Only what began after this time; empty: everything"))
     findings = models.JSONField(default=list)
     error = models.TextField(blank=True)
     said = models.JSONField(
@@ -35,7 +36,7 @@ class LedgerRun(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
-        return f"ledger check {self.pk} ({self.state})"
+        return gettext("ledger check %(id)s (%(state)s)") % {"id": self.pk, "state": self.get_state_display()}
 
     @property
     def is_under_way(self) -> bool:

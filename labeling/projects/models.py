@@ -8,6 +8,7 @@ from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from labeling.json_text import JsonText
@@ -65,7 +66,7 @@ class Project(models.Model):
     time_zone = models.CharField(max_length=60, default="UTC")
     simulation = models.BooleanField(
         default=False,
-        help_text="Holds replayed or invented work; days follow occurred_at, and every page says so.",
+        help_text=_("Holds replayed or invented work; days follow occurred_at, and every page says so."),
     )
     notice = models.CharField(
         max_length=300,
@@ -102,7 +103,7 @@ class LabelSchema(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="label_schemas")
     number = models.PositiveIntegerField()
-    body = JsonText(help_text="In the order it was given: fields are shown in it")
+    body = JsonText(help_text=_("In the order it was given: fields are shown in it"))
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
@@ -112,7 +113,8 @@ class LabelSchema(models.Model):
         constraints = [models.UniqueConstraint(fields=["project", "number"], name="label_schema_number_once")]
 
     def __str__(self) -> str:
-        return f"{self.project_id} label schema {self.number}"
+        values = {"project": self.project_id, "number": self.number}
+        return gettext("%(project)s label schema %(number)s") % values
 
 
 class Guidelines(models.Model):
@@ -131,7 +133,8 @@ class Guidelines(models.Model):
         constraints = [models.UniqueConstraint(fields=["project", "number"], name="guidelines_number_once")]
 
     def __str__(self) -> str:
-        return f"{self.project_id} guidelines {self.number}"
+        values = {"project": self.project_id, "number": self.number}
+        return gettext("%(project)s guidelines %(number)s") % values
 
 
 class Membership(models.Model):
@@ -148,14 +151,15 @@ class Membership(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id} is {self.role} of {self.project_id}"
+        values = {"user": self.user_id, "project": self.project_id, "role": self.get_role_display()}
+        return gettext("%(user)s in project %(project)s: %(role)s") % values
 
 
 class ApiKey(models.Model):
     """A hashed key with scopes; it acts as its member, and may be tied to one project."""
 
     name = models.CharField(max_length=200)
-    prefix = models.CharField(max_length=12, help_text="The first characters, to recognise a key by")
+    prefix = models.CharField(max_length=12, help_text=_("The first characters, to recognise a key by"))
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=20, choices=Scope))
     project = models.ForeignKey(
@@ -164,12 +168,15 @@ class ApiKey(models.Model):
     member = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_keys")
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    last_used_at = models.DateTimeField(null=True, blank=True, help_text="To within a few minutes")
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text=_("To within a few minutes"))
     requests_per_second = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Empty: no limit"
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text=_("Empty: no limit")
     )
     rows_per_second = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Of predictions; empty: no limit"
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("Of predictions; empty: no limit"),
     )
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_by = models.ForeignKey(
@@ -209,7 +216,7 @@ class Invitation(models.Model):
     """A link by which one person, whoever holds it, joins a project. Taken back or used, the row is gone."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="invitations")
-    name = models.CharField(max_length=200, help_text="For whom, to recognise it by")
+    name = models.CharField(max_length=200, help_text=_("For whom, to recognise it by"))
     email = models.EmailField(blank=True)
     role = models.CharField(max_length=20, choices=Role)
     digest = models.CharField(max_length=64, unique=True, editable=False)
@@ -223,7 +230,7 @@ class Invitation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"invitation for {self.name}"
+        return gettext("invitation for %(name)s") % {"name": self.name}
 
 
 class PasswordLink(models.Model):

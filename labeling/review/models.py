@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from labeling.json_text import JsonText
@@ -57,7 +58,7 @@ class ReviewQueue(models.Model):
     name = models.CharField(max_length=200)
     leads_only = models.BooleanField(default=False)
     deadline_seconds = models.PositiveIntegerField(
-        null=True, help_text="How long a task may wait here; empty: no deadline"
+        null=True, help_text=_("How long a task may wait here; empty: no deadline")
     )
     tested_to = models.BigIntegerField(
         default=0, db_default=0, help_text="The newest review that has had its share of test items"
@@ -118,7 +119,7 @@ class ReviewTask(models.Model):
     segment = models.TextField(null=True)
     label = models.TextField(null=True)
     slot = models.PositiveSmallIntegerField(
-        default=1, help_text="Tells apart the tasks of one item that may be open at once"
+        default=1, help_text=_("Tells apart the tasks of one item that may be open at once")
     )
     priority = models.SmallIntegerField(default=0)
     position = models.BigIntegerField()
@@ -137,7 +138,7 @@ class ReviewTask(models.Model):
     reopened = models.BooleanField(
         default=False,
         db_default=False,
-        help_text="Held to correct a decision, which stands until another one replaces it",
+        help_text=_("Held to correct a decision, which stands until another one replaces it"),
     )
 
     class Meta:
@@ -186,7 +187,7 @@ class ReviewTask(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"task {self.pk}"
+        return gettext("task %(id)s") % {"id": self.pk}
 
 
 class Exclusion(models.Model):

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from labeling.json_text import JsonText
@@ -26,7 +27,8 @@ class PolicyVersion(models.Model):
         constraints = [models.UniqueConstraint(fields=["project", "number"], name="policy_number_once")]
 
     def __str__(self) -> str:
-        return f"{self.project_id} policy v{self.number}"
+        values = {"project": self.project_id, "number": self.number}
+        return gettext("%(project)s policy v%(number)s") % values
 
 
 class PolicyPeriod(models.Model):
@@ -44,11 +46,11 @@ class PolicyPeriod(models.Model):
     label_group = models.CharField(max_length=200, blank=True)
     epoch = models.PositiveIntegerField(default=1)
     level = models.PositiveSmallIntegerField(default=0)
-    high = models.FloatField(help_text="At or above this confidence a prediction is applied automatically")
-    low = models.FloatField(help_text="Below this confidence the fallback applies")
+    high = models.FloatField(help_text=_("At or above this confidence a prediction is applied automatically"))
+    low = models.FloatField(help_text=_("Below this confidence the fallback applies"))
     audit_rate = models.FloatField()
     forced_segments = JsonText(
-        default=list, help_text="Segments that go to review although the average is good enough"
+        default=list, help_text=_("Segments that go to review although the average is good enough")
     )
     reason = models.TextField()
     said = models.JSONField(
@@ -72,7 +74,8 @@ class PolicyPeriod(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.project_id} period {self.pk} of policy v{self.policy_number}"
+        values = {"project": self.project_id, "id": self.pk, "number": self.policy_number}
+        return gettext("%(project)s period %(id)s of policy v%(number)s") % values
 
 
 class Stop(models.Model):

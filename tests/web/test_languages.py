@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta, timezone
@@ -25,6 +26,7 @@ from labeling.ledger.models import LedgerRun
 from labeling.ledger.runs import ask_for_run, run_waiting
 from labeling.management.commands import makemessages
 from labeling.pipeline.watching import watch
+from labeling.projects.models import Membership
 from labeling.sentences import keep, restored, shortened, stored
 from labeling.trust.steering import stop_automatic
 from labeling.web.wording import in_language
@@ -61,6 +63,17 @@ GERMAN = {
     "nothing was automatic": "nichts war automatisch",
     "stopped: {reason}": "angehalten: {reason}",
     "Stopped: {reason}": "Angehalten: {reason}",
+    "membership": "Mitgliedschaft",
+    "memberships": "Mitgliedschaften",
+    "project": "Projekt",
+    "Owner": "Eigentümer",
+    "%(user)s in project %(project)s: %(role)s": "%(role)s von Projekt %(project)s: %(user)s",
+    "Labeling": "Beschriftung",
+    "API key": "API-Schlüssel",
+    "name": "Name",
+    "Scopes": "Bereiche",
+    "requests per second": "Anfragen je Sekunde",
+    "Empty: no limit": "Leer: unbegrenzt",
     "It may": "Er darf",
     "may": "darf",
     "send predictions, read outcomes": "Vorhersagen schicken, Ergebnisse lesen",
@@ -360,6 +373,26 @@ def test_the_history_is_german_on_pages_key_by_key(world: World, german: None) -
     assert (story["decisions"][0]["verdict"], story["predictions"][0]["reason"]) == ("confirmed", "medium")
     mine = words_of(world.browser("rita").client.get("/projects/letters/tasks/mine/", headers=AS_GERMAN))
     assert "Bestätigt" in mine
+
+
+def test_lists_and_forms_of_the_admin_are_german(world: World, german: None) -> None:
+    ada, owner = world.browser("ada").client, Membership.objects.get(project=world.letters, role="owner")
+    members = ada.get("/admin/labeling/membership/", headers=AS_GERMAN)
+    columns = re.findall(r"<th [^>]*column-\w+.*?<a [^>]*>(\w+)</a>", members.content.decode(), re.DOTALL)
+    assert columns == ["Projekt", "Benutzer", "Rolle"]
+    assert "Beschriftung › Mitgliedschaften" in words_of(members)
+    assert "Eigentümer" in words_of(members)
+    change = f"/admin/labeling/membership/{owner.pk}/change/"
+    row = f"Eigentümer von Projekt {owner.project_id}: {owner.user_id}"
+    assert row in words_of(ada.get(change, headers=AS_GERMAN))
+    assert f"{owner.user_id} in project {owner.project_id}: Owner" in words_of(ada.get(change))
+
+    form = words_of(ada.get("/admin/labeling/apikey/add/", headers=AS_GERMAN))
+    for words in ("API-Schlüssel hinzufügen", "Name:", "Bereiche:", "Projekt:", "Anfragen je Sekunde:"):
+        assert words in form
+    assert "Leer: unbegrenzt" in form
+    assert "Vorhersagen schicken, Ergebnisse lesen (ingest)" in form
+    assert "Requests per second" in words_of(ada.get("/admin/labeling/apikey/add/"))
 
 
 def test_what_keys_may_is_german_beside_its_code(world: World, german: None) -> None:

@@ -30,6 +30,21 @@ _TYPES = {
     "occurred_at": "timestamptz",
     "created_at": "timestamptz",
 }
+# Columns that hold the same in every table of the statement, and the parameter they share: the driver keeps what it made of
+# a statement only up to 50 parameters.
+_SHARED = {
+    "project_id": "project",
+    "item_id": "p_item_id",
+    "prediction_id": "p_id",
+    "model_version_id": "p_model_version_id",
+    "confidence": "p_confidence",
+    "label": "p_label",
+    "segment": "p_segment",
+    "route": "p_route",
+    "policy_number": "p_policy_number",
+    "received_at": "p_received_at",
+    "created_at": "p_received_at",
+}
 _TEXTS = frozenset({"key", "label", "segment", "route", "reason", "kind", "purpose", "state"})
 
 
@@ -83,8 +98,13 @@ def _insert(table: str, prefix: str, columns: tuple[str, ...]) -> str:
 
 def _parameters(prefix: str, columns: tuple[str, ...]) -> str:
     types = {c: _TYPES.get(c, "text" if c in _TEXTS else "bigint") for c in columns}
-    return ", ".join(f"%({prefix}_{c})s::{types[c]}" for c in columns)
+    return ", ".join(f"%({_parameter(prefix, c)})s::{types[c]}" for c in columns)
+
+
+@cache
+def _parameter(prefix: str, column: str) -> str:
+    return _SHARED.get(column, f"{prefix}_{column}")
 
 
 def _named(prefix: str, columns: tuple[str, ...], values: list[Any]) -> dict[str, Any]:
-    return {f"{prefix}_{column}": value for column, value in zip(columns, values, strict=True)}
+    return {_parameter(prefix, column): value for column, value in zip(columns, values, strict=True)}

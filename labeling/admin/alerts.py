@@ -9,6 +9,7 @@ from labeling.ledger.models import LedgerRun
 
 @admin.register(Alert)
 class AlertAdmin(ReadOnly):
+    sentences = ("detail",)
     list_display = ("kind", "project", "subject", "opened_at", "times", "closed_at", "acknowledged_by")
     list_filter = ("kind", "project")
 
@@ -22,11 +23,13 @@ class AlertRecipientAdmin(ReadOnly):
 
 @admin.register(AlertDelivery)
 class AlertDeliveryAdmin(ReadOnly):
+    sentences = ("error",)
     list_display = ("id", "alert", "recipient", "event", "state", "attempt", "next_try_at", "error")
     list_filter = ("state",)
 
 
 @admin.register(LedgerRun)
 class LedgerRunAdmin(ReadOnly):
+    sentences = ("error",)
     list_display = ("asked_at", "asked_by", "since", "state", "finished_at", "error")
     list_filter = ("state",)

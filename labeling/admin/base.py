@@ -12,8 +12,10 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.functional import cached_property
 
+from labeling.admin.names import FIELDS
 from labeling.errors import LabelingError
 from labeling.history.actor import Actor
+from labeling.sentences import restored
 from labeling.web.wording import in_language
 
 if TYPE_CHECKING:
@@ -69,8 +71,36 @@ class AdminPage(ModelAdmin):
         return _said(request, lambda: super(AdminPage, self).changelist_view(request, *args, **kwargs))
 
 
+def told(column: str) -> Callable[[Any], str]:
+    """A column that holds a sentence, in the reader's language."""
+
+    @admin.display(description=FIELDS[column], ordering=column)
+    def tell(row: Any) -> str:
+        return in_language(restored(row, column))
+
+    return tell
+
+
 class ReadOnly(AdminPage):
-    """Rows that the product writes by itself, or that refuse change."""
+    """Rows that the product writes by itself, or that refuse change. `sentences` names columns that hold one."""
+
+    sentences: tuple[str, ...] = ()
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return [self._shown(name) for name in super().get_list_display(request)]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [self._shown(name) for name in super().get_fields(request, obj) if name != "said"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [*super().get_readonly_fields(request, obj), *self._told.values()]
+
+    def _shown(self, name: Any) -> Any:
+        return self._told.get(name, name)
+
+    @cached_property
+    def _told(self) -> dict[str, Callable[[Any], str]]:
+        return {name: told(name) for name in self.sentences}
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

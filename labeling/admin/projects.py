@@ -172,6 +172,7 @@ class GuidelinesAdmin(Versions):
 
 @admin.register(PolicyPeriod)
 class PolicyPeriodAdmin(ReadOnly):
+    sentences = ("reason",)
     list_display = (
         "id",
         "project",
@@ -238,6 +239,7 @@ class DatasetVersionAdmin(ReadOnly):
 
 @admin.register(Publication)
 class PublicationAdmin(ReadOnly):
+    sentences = ("error",)
     list_display = ("id", "dataset", "number", "state", "attempt", "opened_at", "closed_at", "error")
     list_filter = ("state",)
     ordering = ("-pk",)

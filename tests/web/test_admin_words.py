@@ -30,7 +30,8 @@ def names_shown(page: Any, request: Any) -> set[str]:
     """Columns, filters, and fields of the forms for a new row and for an old one."""
     listed = [*page.get_list_display(request), *page.get_list_filter(request)]
     forms = [flatten_fieldsets(page.get_fieldsets(request, row)) for row in (None, page.model())]
-    return {name for name in [*listed, *forms[0], *forms[1]] if name not in NOT_NAMED}
+    shown = [getattr(name, "admin_order_field", name) for name in [*listed, *forms[0], *forms[1]]]
+    return {name for name in shown if name not in NOT_NAMED}
 
 
 def texts_of(page: Any, request: Any) -> Iterator[tuple[str, Any]]:

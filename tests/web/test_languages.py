@@ -258,6 +258,11 @@ def test_an_alert_is_german_on_its_page_and_english_elsewhere(world: World, germ
     delivery.save()
     told = world.browser("ada").client.get("/alerts/recipients/", headers=AS_GERMAN)
     assert "Die Antwort war 500." in words_of(told)
+    ada, alert = world.browser("ada").client, Alert.objects.get()
+    assert "Die Antwort war 500." in words_of(ada.get("/admin/labeling/alertdelivery/", headers=AS_GERMAN))
+    shown = words_of(ada.get(f"/admin/labeling/alert/{alert.pk}/change/", headers=AS_GERMAN))
+    assert "In Reviews warten 7, die erste seit 25.2 h." in shown
+    assert english not in shown
 
     Alert.objects.update(said=None)  # as alerts were before
     assert english in words_of(browser.get("/alerts/", headers=AS_GERMAN))

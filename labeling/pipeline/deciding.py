@@ -30,13 +30,13 @@ from labeling.pipeline.recording import write_decision
 from labeling.pipeline.settling import (
     UNCOUNTED,
     accept_check,
-    cell_counts,
     count,
     day_counts,
     entries_of,
     negative,
     restore,
     settle,
+    told_of,
     unsettle,
 )
 from labeling.projects.access import Permission, require
@@ -46,7 +46,7 @@ from labeling.review.claims import Claim
 from labeling.review.models import Purpose, ReviewQueue, ReviewTask, TaskState
 from labeling.review.showing import shown_prediction
 from labeling.review.tasks import DEFAULT_QUEUE, LEADS_QUEUE
-from labeling.trust.counting import difference
+from labeling.trust.counting import Told, changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +122,14 @@ def _decide(task_id: int, token: str, answer: Answer, by: Actor, *, and_next: bo
         by=by,
         now=held.now,
     )
-    before, within = cell_counts(prediction, held.standing), OpenQueue(task.project, task.queue)
+    before, within = told_of(task, prediction, held.standing), OpenQueue(task.project, task.queue)
     goes_to_leads = answer.verdict == Verdict.ESCALATED and task.purpose != Purpose.SENTINEL
     if goes_to_leads:
         leads = ReviewQueue.objects.get(project_id=task.project_id, slug=LEADS_QUEUE)
         review.put_back(task, queue=leads)
     follows = settle(task, decision, prediction, corrected)
-    after = cell_counts(prediction, [*held.standing, decision], finished=None if goes_to_leads else task.pk)
+    finished = None if goes_to_leads else task.pk
+    after = told_of(task, prediction, [*held.standing, decision], finished=finished)
     day = day_counts(task, decision, corrected)
     write_decision(
         decision=decision,
@@ -136,7 +137,7 @@ def _decide(task_id: int, token: str, answer: Answer, by: Actor, *, and_next: bo
         current=held.current,
         finishes=not goes_to_leads,
         accepts=follows.accepts,
-        entries=entries_of(task, prediction, difference(after, before), day, follows.second, within.queue.pk),
+        entries=entries_of(task, prediction, changes(after, before), day, follows.second, within.queue.pk),
     )
     claim = None
     if and_next:
@@ -195,7 +196,7 @@ def undo_decision(*, decision_id: int, by: Actor, reason: str = "") -> dict[str,
             )
         prediction = shown_prediction(task, Prediction.objects.get(pk=decision.prediction_id))
         standing = list_standing(decision.item_id)
-        before = cell_counts(prediction, sorted([*standing, decision], key=lambda one: one.pk))
+        before = told_of(task, prediction, sorted([*standing, decision], key=lambda one: one.pk))
         corrected = find_settling(standing, task.pk)
         second = unsettle(task, decision, prediction, corrected)
         if corrected is None:
@@ -204,7 +205,7 @@ def undo_decision(*, decision_id: int, by: Actor, reason: str = "") -> dict[str,
             _require_nobody_else_holds(task, by)
             review.finish_task(task)
             restore(task, prediction, label, corrected)
-        change = difference(cell_counts(prediction, standing), before)
+        change = changes(told_of(task, prediction, standing), before)
         count(
             task, prediction, change, negative(day_counts(task, decision, corrected)), second, task.queue_id
         )
@@ -219,7 +220,7 @@ def skip(*, task_id: int, token: str, by: Actor, reason: str = "") -> None:
         if task.state == TaskState.DECIDED:
             return  # a correction that was given up: the decision stands and nothing waits
         prediction = Prediction.objects.get(pk=task.prediction_id)
-        count(task, prediction, {} if task.purpose in UNCOUNTED else {"skipped": 1})
+        count(task, prediction, [Told({} if task.purpose in UNCOUNTED else {"skipped": 1})])
 
 
 def let_overdue_stand(now: datetime | None = None) -> int:
@@ -240,10 +241,10 @@ def let_overdue_stand(now: datetime | None = None) -> int:
 def _let_stand(task: ReviewTask) -> None:
     prediction = Prediction.objects.get(pk=task.prediction_id)
     standing = list_standing(task.item_id)
-    before = cell_counts(prediction, standing)
+    before = told_of(task, prediction, standing)
     review.finish_task(task, TaskState.CANCELLED)
     accept_check(task, prediction, standing)
-    count(task, prediction, difference(cell_counts(prediction, standing), before))
+    count(task, prediction, changes(told_of(task, prediction, standing), before))
 
 
 def _put_task_back(task: ReviewTask, decision: Decision, by: Actor) -> None:

@@ -33,6 +33,7 @@ _PROJECT = Columns(
         "policy_number",
         "guidelines_number",
         "lottery_secret",
+        "truths_from",
     ),
 )
 _QUEUE = Columns(ReviewQueue, "queue")

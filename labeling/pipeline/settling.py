@@ -12,8 +12,9 @@ from labeling.decisions.models import AcceptedLabel, Decision, Verdict
 from labeling.decisions.services import accept_label, lock_accepted_label, restore_label
 from labeling.ingestion.models import Prediction, Route
 from labeling.pipeline import second_looks
+from labeling.projects.models import TaskType
 from labeling.review.models import Purpose, ReviewTask
-from labeling.trust.counting import Answer, difference, label_counts, reviewer_counts
+from labeling.trust.counting import Answer, Told, difference, reviewer_counts, told_by
 from labeling.trust.deltas import Place, append_delta, cell_entry, place_of
 from labeling.trust.timegrid import day_of
 
@@ -103,15 +104,18 @@ def accept_check(task: ReviewTask, prediction: Prediction, standing: Sequence[De
     _accept(checks[-1], current, task.project.task_type)
 
 
-def cell_counts(
-    prediction: Prediction, standing: Sequence[Decision], *, finished: int | None = None
-) -> dict[str, int]:
+def told_of(
+    task: ReviewTask, prediction: Prediction, standing: Sequence[Decision], *, finished: int | None = None
+) -> Told:
     """What the standing decisions about an item say of one prediction; the task `finished` is about to be done."""
+    is_kept = task.project.task_type == TaskType.CLASSIFICATION and prediction.pk >= task.project.truths_from
     answers = [
-        Answer(one.purpose, one.verdict, one.agreed) for one in standing if one.prediction_id == prediction.pk
+        Answer(one.purpose, one.verdict, one.agreed, one.output["label"] if is_kept and one.output else None)
+        for one in standing
+        if one.prediction_id == prediction.pk
     ]
     waiting = prediction.audited and bool(answers) and second_looks.is_open(prediction, finished=finished)
-    return label_counts(prediction.route, answers, audited=prediction.audited, waiting=waiting)
+    return told_by(prediction.route, answers, audited=prediction.audited, waiting=waiting)
 
 
 def day_counts(task: ReviewTask, decision: Decision, corrected: Decision | None) -> dict[str, Any]:
@@ -132,26 +136,27 @@ def negative(counts: Mapping[str, Any]) -> dict[str, Any]:
 def count(
     task: ReviewTask,
     prediction: Prediction,
-    change: Mapping[str, int],
+    told: Sequence[Told],
     day: Mapping[str, Any] | None = None,
     second: Mapping[str, Any] | None = None,
     queue_id: int | None = None,
 ) -> None:
     """Leave what changes for the folder."""
-    append_delta(task.project_id, entries_of(task, prediction, change, day, second, queue_id))
+    append_delta(task.project_id, entries_of(task, prediction, told, day, second, queue_id))
 
 
 def entries_of(
     task: ReviewTask,
     prediction: Prediction,
-    change: Mapping[str, int],
+    told: Sequence[Told],
     day: Mapping[str, Any] | None,
     second: Mapping[str, Any] | None,
     queue_id: int | None,
 ) -> list[dict[str, Any]]:
     """What changes in the prediction's cell, in its reviewer's day, and in the day of whoever is compared with them."""
     zone = ZoneInfo(task.project.time_zone)
-    entries: list[dict[str, Any]] = [cell_entry(place_in_counts(task, prediction), change)]
+    place = place_in_counts(task, prediction)
+    entries: list[dict[str, Any]] = [cell_entry(place, counts, truth) for counts, truth in told]
     for whose in (day, second):
         if whose is not None:
             counts = {name: value for name, value in whose.items() if name != "decided_at"}

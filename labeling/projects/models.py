@@ -79,6 +79,11 @@ class Project(models.Model):
     policy_number = models.PositiveIntegerField(default=0)
     routing_epoch = models.BigIntegerField(default=1)
     lottery_secret = models.BinaryField(default=_new_secret, editable=False)
+    truths_from = models.BigIntegerField(
+        db_default=0,
+        default=0,
+        help_text="From this prediction on, answers are also counted by the label that people gave",
+    )
     publish_every_seconds = models.PositiveIntegerField(default=900)
     publish_after_decisions = models.PositiveIntegerField(default=1000)
     created_at = models.DateTimeField(db_default=Now())

@@ -1,4 +1,5 @@
-"""How far people agree where a second one answered without seeing the first answer: by queue, and by pair of people."""
+"""How far people agree where a second one answered without seeing the first answer: by queue, by pair of people, and of each
+with all others together."""
 
 import json
 import math
@@ -20,8 +21,10 @@ __all__ = [
     "LEAST_SHARED",
     "Agreements",
     "PairAgreement",
+    "PersonAgreement",
     "QueueAgreement",
     "agreements_of",
+    "only_of",
     "read_agreements",
 ]
 
@@ -68,15 +71,26 @@ class PairAgreement:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonAgreement:
+    """Cohen's kappa of a person with all others together, with at least 50 items."""
+
+    person: str
+    items: int
+    agreed: int
+    kappa: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Agreements:
     """Of the last 90 days, at most the newest 5,000 items."""
 
     queues: Sequence[QueueAgreement]
     pairs: Sequence[PairAgreement]
+    people: Sequence[PersonAgreement] = ()
 
 
-def read_agreements(project_id: int, *, now: datetime) -> Agreements:
-    """Agreement of first and second reviews that stand."""
+def read_agreements(project_id: int, *, now: datetime, before: datetime | None = None) -> Agreements:
+    """Agreement of first and second reviews that stand; with `before`, of those answered until then."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -86,13 +100,14 @@ def read_agreements(project_id: int, *, now: datetime) -> Agreements:
             join lateral (
                 select d.output, d.decided_by_id from labeling_decision d
                 where d.item_id = task.item_id and d.task_id = task.id and d.verdict <> 'escalated'
+                  and d.decided_at < %(before)s
                   and not exists (select from labeling_withdrawal w where w.decision_id = d.id)
                 order by d.id desc limit 1
             ) second on true
             join lateral (
                 select d.output, d.decided_by_id from labeling_decision d
                 where d.item_id = task.item_id and d.prediction_id = task.prediction_id and d.purpose = 'review'
-                  and d.verdict <> 'escalated'
+                  and d.verdict <> 'escalated' and d.decided_at < %(before)s
                   and not exists (select from labeling_withdrawal w where w.decision_id = d.id)
                 order by d.id desc limit 1
             ) first on true
@@ -102,7 +117,12 @@ def read_agreements(project_id: int, *, now: datetime) -> Agreements:
               and task.id >= %(since)s
             order by task.id desc limit %(most)s
             """,
-            {"project": project_id, "since": first_id_at(now - _LOOKED_BACK), "most": _MOST},
+            {
+                "project": project_id,
+                "since": first_id_at(now - _LOOKED_BACK),
+                "before": before or now + timedelta(days=1),
+                "most": _MOST,
+            },
         )
         return agreements_of(Twice(*row) for row in cursor.fetchall())
 
@@ -111,15 +131,33 @@ def agreements_of(answers: Iterable[Twice]) -> Agreements:
     """The figures, from what was said. "Cannot be labelled" is an answer like any other."""
     by_queue: dict[str, list[Twice]] = defaultdict(list)
     by_pair: dict[tuple[str, str], list[Twice]] = defaultdict(list)
+    by_person: dict[str, list[Twice]] = defaultdict(list)
     for one in answers:
+        turned = Twice(one.queue, one.second, one.first, one.said_second, one.said_first)
         by_queue[one.queue].append(one)
-        low, high = sorted((one.first, one.second))
-        turned = one if one.first == low else Twice(one.queue, low, high, one.said_second, one.said_first)
-        by_pair[low, high].append(turned)
+        by_person[one.first].append(one)
+        by_person[one.second].append(turned)
+        by_pair[min(one.first, one.second), max(one.first, one.second)].append(
+            one if one.first < one.second else turned
+        )
     return Agreements(
         [_queue(name, found) for name, found in sorted(by_queue.items())],
-        [_pair(pair, found) for pair, found in sorted(by_pair.items()) if len(found) >= LEAST_SHARED],
+        [
+            PairAgreement(pair, *_beyond_chance(found))
+            for pair, found in sorted(by_pair.items())
+            if len(found) >= LEAST_SHARED
+        ],
+        [
+            PersonAgreement(person, *_beyond_chance(found))
+            for person, found in sorted(by_person.items())
+            if len(found) >= LEAST_SHARED
+        ],
     )
+
+
+def only_of(found: Agreements, person: str) -> Agreements:
+    """What is a person's own: how far they agree with the others, none of whom is named."""
+    return Agreements([], [], [one for one in found.people if one.person == person])
 
 
 def _queue(name: str, answers: Sequence[Twice]) -> QueueAgreement:
@@ -133,13 +171,14 @@ def _queue(name: str, answers: Sequence[Twice]) -> QueueAgreement:
     return QueueAgreement(name, len(answers), _agreed(values), _known(krippendorff_nominal(matrix)))
 
 
-def _pair(people: tuple[str, str], answers: Sequence[Twice]) -> PairAgreement:
+def _beyond_chance(answers: Sequence[Twice]) -> tuple[int, int, float | None]:
+    """(items, agreed, Cohen's kappa) of those who answered first and second."""
     values = _numbered(answers)
     size = 1 + max(max(pair) for pair in values)
     table = np.zeros((size, size))
     for pair in values:
         table[pair] += 1
-    return PairAgreement(people, len(answers), _agreed(values), _known(cohen_kappa(table)))
+    return len(answers), _agreed(values), _known(cohen_kappa(table))
 
 
 def _numbered(answers: Sequence[Twice]) -> list[tuple[int, int]]:

@@ -12,7 +12,16 @@ from labeling.decisions.models import Verdict
 from labeling.ingestion.models import Route
 from labeling.review.models import Purpose
 
-__all__ = ["Answer", "difference", "label_counts", "reviewer_counts", "route_counts"]
+__all__ = [
+    "Answer",
+    "Told",
+    "changes",
+    "difference",
+    "label_counts",
+    "reviewer_counts",
+    "route_counts",
+    "told_by",
+]
 
 Counts: TypeAlias = dict[str, int]
 N = TypeVar("N", int, float)
@@ -28,11 +37,20 @@ _UNCOUNTED = frozenset({Purpose.SENTINEL})
 
 
 class Answer(NamedTuple):
-    """A decision that was not withdrawn: why the task existed, what was said, whether it equals the model's output."""
+    """A decision that was not withdrawn: why the task existed, what was said, whether it equals the model's output, and the
+    label given, where an output is a single label."""
 
     purpose: str
     verdict: str
     agreed: bool | None
+    label: str | None = None
+
+
+class Told(NamedTuple):
+    """What the answers about a prediction add, and the label that settled it: its counts are kept by that label too."""
+
+    counts: Counts
+    truth: str | None = None
 
 
 def route_counts(route: str, *, audited: bool = False, manual: bool = False) -> Counts:
@@ -56,18 +74,32 @@ def label_counts(
     at once: waiting for the adjudicator would let right answers in early and wrong ones late, which flatters the model.
     `waiting`: a second person is asked, so the error is counted as open too, and alarms wait for it.
     """
+    return told_by(route, answers, audited=audited, waiting=waiting).counts
+
+
+def told_by(route: str, answers: Sequence[Answer], *, audited: bool = False, waiting: bool = False) -> Told:
+    """`label_counts`, with the label that settled it; none where nothing is counted, or nobody could tell."""
     if route == Route.AUTO and not audited:
-        return {}
+        return Told({})
     about = [answer for answer in answers if answer.purpose in _ABOUT.get(route, ())]
     escalated = sum(answer.verdict == Verdict.ESCALATED for answer in about)
     counts: Counts = {"escalated": escalated} if escalated else {}
     given = [answer for answer in about if answer.verdict != Verdict.ESCALATED]
-    if given:
-        settling = next((a for a in reversed(given) if a.purpose == Purpose.ADJUDICATION), given[-1])
-        counts |= _settled_counts(route, settling)
-        if waiting and counts.get("audit_err"):
-            counts["audit_err_open"] = 1
-    return counts
+    if not given:
+        return Told(counts)
+    settling = next((a for a in reversed(given) if a.purpose == Purpose.ADJUDICATION), given[-1])
+    counts |= _settled_counts(route, settling)
+    if waiting and counts.get("audit_err"):
+        counts["audit_err_open"] = 1
+    return Told(counts, settling.label)
+
+
+def changes(after: Told, before: Told) -> list[Told]:
+    """What to add so that `after` counts and `before` does not; apart for the two labels, where people have changed theirs."""
+    if not before.counts or after.truth == before.truth:
+        return [Told(difference(after.counts, before.counts), after.truth)]
+    taken = Told(difference({}, before.counts), before.truth)
+    return [taken, after] if after.counts else [taken]
 
 
 def reviewer_counts(purpose: str, verdict: str, seconds: float | None = None) -> dict[str, float]:

@@ -50,7 +50,8 @@ class _EntryCounts(TypedDict, total=False):
 
 
 class Entry(_EntryCounts):
-    """Counts of one cell. `hour` and `day` are the prediction's (`timegrid.keys_of`), never those of a later answer."""
+    """Counts of one cell. `hour` and `day` are the prediction's (`timegrid.keys_of`), never those of a later answer; `truth`
+    is the label that people gave, where the counts are those of their answers."""
 
     hour: str
     day: str
@@ -59,6 +60,7 @@ class Entry(_EntryCounts):
     bucket: int
     segment: NotRequired[str | None]
     label: NotRequired[str | None]
+    truth: NotRequired[str]
 
 
 class ReviewerEntry(TypedDict, total=False):
@@ -96,7 +98,7 @@ class Place(NamedTuple):
 
 _PLACE = frozenset(Place._fields)
 _PLACE_NEEDED = _PLACE - {"segment", "label"}
-_CELL_NAMES = _PLACE | frozenset(COUNTERS)
+_CELL_NAMES = _PLACE | {"truth"} | frozenset(COUNTERS)
 _REVIEWER_PLACE = frozenset({"reviewer", "queue", "day"})
 _REVIEWER_NAMES = _REVIEWER_PLACE | frozenset(REVIEWER_COUNTERS)
 
@@ -138,9 +140,10 @@ def place_of(
     return Place(hour, day, period, mv, bucket_of(confidence), segment, label)
 
 
-def cell_entry(place: Place, counts: Mapping[str, int]) -> dict[str, object]:
-    """An `Entry` of these counts at this place."""
-    return {**place._asdict(), **counts}
+def cell_entry(place: Place, counts: Mapping[str, int], truth: str | None = None) -> dict[str, object]:
+    """An `Entry` of these counts at this place, by the label that people gave where there is one."""
+    entry = {**place._asdict(), **counts}
+    return entry if truth is None else entry | {"truth": truth}
 
 
 class Tally:

@@ -1,7 +1,7 @@
 """Adding up deltas: which table gets what. Pure but for the table names it carries.
 
-One entry is counted once in every table below: by hour, by day, by day and bucket, by week and bucket, and by its segment
-and its predicted label.
+One entry is counted once in every table below: by hour, by day, by day and bucket, by week and bucket, and by its segment,
+its predicted label, and the label that people gave.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -56,7 +56,11 @@ TABLES: dict[str, Table] = {
 }
 
 _NONE = {SliceKind.SEGMENT: SliceKind.SEGMENT_NONE, SliceKind.LABEL: SliceKind.LABEL_NONE}
-_OTHER = {SliceKind.SEGMENT: SliceKind.SEGMENT_OTHER, SliceKind.LABEL: SliceKind.LABEL_OTHER}
+_OTHER = {
+    SliceKind.SEGMENT: SliceKind.SEGMENT_OTHER,
+    SliceKind.LABEL: SliceKind.LABEL_OTHER,
+    SliceKind.TRUTH: SliceKind.TRUTH_OTHER,
+}
 
 
 class SliceKey(NamedTuple):
@@ -102,6 +106,9 @@ class Folded:
             (self._slices, (project_id, SliceKind.LABEL, day, period, mv, entry.get("label"))),
         ):
             _increase(table, key, changes, len(COUNTERS))
+        if entry.get("truth") is not None:
+            key = (project_id, SliceKind.TRUTH, day, period, mv, entry["truth"])
+            _increase(self._slices, key, changes, len(COUNTERS))
 
     def put(self, table: str, key: tuple[Any, ...], vector: Vector) -> None:
         """Add a stored row of a table."""

@@ -181,7 +181,8 @@ class TrustHour(Counts):
 
 class SliceKind(models.TextChoices):
     """What a slice is of. "none" are the predictions without a value, "other" those beyond the 50 values kept; both are
-    kinds of their own, because a client may well call a segment "other"."""
+    kinds of their own, because a client may well call a segment "other". A slice of a truth, the label that people gave,
+    holds what their answers add, and nothing about how predictions were routed."""
 
     SEGMENT = "segment", _("Segment")
     SEGMENT_NONE = "segment_none", _("Segment None")
@@ -189,10 +190,12 @@ class SliceKind(models.TextChoices):
     LABEL = "label", _("Label")
     LABEL_NONE = "label_none", _("Label None")
     LABEL_OTHER = "label_other", _("Label Other")
+    TRUTH = "truth", _("Truth")
+    TRUTH_OTHER = "truth_other", _("Truth Other")
 
 
 class TrustSlice(Counts):
-    """Counts of a day, policy period and model version by segment or predicted label."""
+    """Counts of a day, policy period and model version by segment, predicted label or true label."""
 
     project_id = models.BigIntegerField()
     day = models.DateField()
@@ -214,7 +217,7 @@ class TrustSlice(Counts):
 
 
 class SliceValue(models.Model):
-    """A segment or predicted label that has slices of its own: the 50 first seen of a model version. Written by the folder
+    """A segment or label that has slices of its own: the 50 first seen of a model version. Written by the folder
     alone, so that what counts as "other" does not depend on the order in which a batch is read."""
 
     project_id = models.BigIntegerField()

@@ -16,6 +16,7 @@ from labeling.trust.evidence import weighted_bounds
 from labeling.trust.ladder import OPEN_AUDITS_LIMIT, permitted_level
 from labeling.trust.levels import (
     GRID_SIZE,
+    MIDDLE,
     MIDDLE_WEIGHT,
     TOP_WEIGHT,
     Cell,
@@ -46,13 +47,30 @@ class Needs(StrEnum):
 
 @dataclass(frozen=True)
 class NextStep:
-    """The next level and what it needs; `count` predictions, sentinels or labels where that is a number."""
+    """The next level and what it needs; `count` predictions, sentinels or labels where that is a number. `answers` is about how
+    many people give until then, while they see everything: only those about the level's share of the traffic count."""
 
     needs: Needs
     level: int | None = None
     share: float | None = None
     count: int | None = None
     at: datetime | None = None
+    answers: int | None = None
+
+
+def first_step_answers(alpha: float, delta: float, *, strict: bool = False) -> int:
+    """About how many answers of people the first step takes at the least: when not one of them finds an error.
+
+        n such that log E >= log(1 / (0.8 delta)), divided by the half of the traffic that the step is about
+
+    In strict mode the chain begins with the top fifth and all of delta. `alpha` is what labels are tested against, `delta`
+    what promotions may spend. A model with errors needs more. ValueError unless both lie in (0, 1).
+    """
+    share, goal = (
+        (0.2, math.log(1.0 / delta)) if strict else (MIDDLE, math.log(1.0 / (MIDDLE_WEIGHT * delta)))
+    )
+    needed = labels_needed((), 0, LAST_BUCKET, alpha, goal)
+    return math.ceil((needed or 0) / share)
 
 
 def next_step(
@@ -67,8 +85,10 @@ def next_step(
     """What the next step needs, as of the last look. Counts of labels are estimates ("about 460 labels")."""
     if state.cool_down_left > 0:
         return NextStep(Needs.COOL_DOWN, count=state.cool_down_left)
+    measure = standard(policy, reviewers)
+    least = first_step_answers(measure.alpha_effective or policy.alpha, measure.delta, strict=policy.strict)
     if not state.levels:
-        return NextStep(Needs.CONFIDENCES, count=GRID_SIZE - sum(state.seen))
+        return NextStep(Needs.CONFIDENCES, count=GRID_SIZE - sum(state.seen), answers=least)
     if state.stopped:
         return NextStep(Needs.RESUME)
     target = permitted_level(state, policy)
@@ -87,9 +107,8 @@ def next_step(
         if policy.mode == Mode.OFF:
             return NextStep(Needs.SWITCH_ON)
         return NextStep(Needs.CAP if allowed < len(state.levels) else Needs.NOTHING)
-    measure = standard(policy, reviewers)
     if measure.alpha_effective <= 0.0:
-        return NextStep(Needs.SENTINELS)
+        return NextStep(Needs.SENTINELS, answers=None if state.level else least)
     return _nearest_level(state, policy, cells, measure)
 
 
@@ -160,7 +179,8 @@ def _nearest_level(
         top = state.levels[index - 1].cut - 1 if policy.strict and index else LAST_BUCKET
         count = labels_needed(cells, level.cut, top, measure.alpha_effective, goal)
         if count is not None:
-            found.append(NextStep(Needs.LABELS, index + 1, level.share, count))
+            answers = None if state.level or policy.strict else math.ceil(count / level.share)
+            found.append(NextStep(Needs.LABELS, index + 1, level.share, count, answers=answers))
     if found:
         return min(found, key=lambda step: step.count or 0)
     level = state.levels[state.certified]

@@ -22,11 +22,13 @@ from labeling.trust.asking import TrustQuery, Window, window_of
 from labeling.trust.buckets import bucket_edges
 from labeling.trust.certificates import Certificate, main_certificate, read_certificates
 from labeling.trust.figures import Rate, Stratum, Sums, rates_of
+from labeling.trust.missed_labels import LabelMisses
 from labeling.trust.people import PersonCounts, added, person_rates
 from labeling.trust.reliability import Reliability, reliability_of
 from labeling.trust.rows import Line, PeriodRow
 from labeling.trust.standing import EpochCell, epoch_bound
 from labeling.trust.timegrid import day_of, day_start, week_of
+from labeling.trust.watched import ALL_TOGETHER, read_misses
 
 __all__ = ["Autonomy", "Latest", "Point", "TrustReport", "get_trust_report", "latest_of", "weeks_of"]
 
@@ -65,7 +67,8 @@ class Autonomy:
 class TrustReport:
     """An answer. `totals` are the rates over the whole window by key; `now` those of all together. `lines` are the counts
     behind the series, by policy period, for whoever groups them anew; `reliability` is empty where counts by confidence are
-    not kept for what was asked; `people` are the counts of each person, where it was asked about people."""
+    not kept for what was asked; `people` are the counts of each person, where it was asked about people; `misses` those of
+    each watched label."""
 
     query: TrustQuery
     window: Window
@@ -80,6 +83,7 @@ class TrustReport:
     reliability: Reliability | None = None
     people: Mapping[str, PersonCounts] = field(default_factory=dict)
     certificates: Sequence[Certificate] = ()
+    misses: Sequence[LabelMisses] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,10 @@ def get_trust_report(
         rates["auto_error_upper"] = certificate.bound
     else:
         rates["auto_error_upper"] = _auto_error_upper(project, query, periods, wanted, float(policy["delta"]))
+    chances = {period.id: period.audit_rate for period in periods.values()}
+    misses = read_misses(project, query, window, policy, chances, versions=wanted, anchored=anchored)
+    if misses:
+        rates["miss_rate"] = misses[-1].rate
     return TrustReport(
         query=query,
         window=window,
@@ -137,6 +145,7 @@ def get_trust_report(
         periods=periods,
         reliability=_reliability(strata),
         certificates=certificates,
+        misses=[one for one in misses if one.label != ALL_TOGETHER],
     )
 
 

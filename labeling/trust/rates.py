@@ -20,8 +20,10 @@ from labeling.trust.intervals import (
     confidence_sequences,
     wilson,
 )
+from labeling.trust.misses import AutoGroup, miss_rate, miss_rate_interval
 
 __all__ = [
+    "AutoGroup",
     "Detector",
     "DetectorState",
     "alpha_effective",
@@ -35,6 +37,8 @@ __all__ = [
     "krippendorff_nominal",
     "log_e_above",
     "log_e_below",
+    "miss_rate",
+    "miss_rate_interval",
     "upper_bound_below",
     "weighted_bounds",
     "wilson",

@@ -7,10 +7,11 @@ from zoneinfo import ZoneInfo
 from labeling.history.actor import Actor
 from labeling.projects.access import Permission, may, require_figures_of
 from labeling.projects.models import Project
+from labeling.trust.agreements import Agreements, only_of, read_agreements
 from labeling.trust.asking import TrustQuery
-from labeling.trust.timegrid import day_of
+from labeling.trust.timegrid import day_of, day_start
 
-__all__ = ["narrow", "tests_shown_before"]
+__all__ = ["agreements_for", "narrow", "tests_shown_before"]
 
 
 def narrow(query: TrustQuery, *, actor: Actor, project: Project, now: datetime) -> TrustQuery:
@@ -29,6 +30,19 @@ def narrow(query: TrustQuery, *, actor: Actor, project: Project, now: datetime) 
     end = min(_date(query.end, zone) or yesterday, yesterday)
     start = _date(query.start, zone)
     return replace(query, start=start and min(start, end), end=end)
+
+
+def agreements_for(
+    actor: Actor, project: Project, reviewer: str | None, *, now: datetime
+) -> Agreements | None:
+    """How far people agree beyond chance: leads read all of it, of one person what they have a part in; everybody else their
+    own figure alone, up to yesterday. None where there is nothing to say."""
+    if may(actor, project.pk, Permission.LEAD):
+        found = read_agreements(project.pk, now=now)
+        return found if found.queues else None
+    zone = ZoneInfo(project.time_zone)
+    found = read_agreements(project.pk, now=now, before=day_start(day_of(now, zone), zone))
+    return only_of(found, reviewer) if found.queues and reviewer else None
 
 
 def tests_shown_before(actor: Actor, project: Project, now: datetime) -> date | None:

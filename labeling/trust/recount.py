@@ -18,7 +18,7 @@ from labeling.errors import Sentence, say
 from labeling.projects.models import Project
 from labeling.review.models import Purpose
 from labeling.trust.buckets import EDGES
-from labeling.trust.counting import Answer, label_counts, reviewer_counts
+from labeling.trust.counting import Answer, reviewer_counts, told_by
 from labeling.trust.folding import TABLES, Folded, SliceKey, Table, fold_rows
 from labeling.trust.models import SliceKind, SliceValue
 from labeling.trust.timegrid import day_of, keys_of
@@ -41,7 +41,8 @@ _ANSWERED = """
            prediction.audited and exists (
                select from labeling_reviewtask task
                where task.item_id = prediction.item_id and task.prediction_id = prediction.id
-                 and task.purpose = 'adjudication' and task.state in ('waiting', 'claimed'))
+                 and task.purpose = 'adjudication' and task.state in ('waiting', 'claimed')),
+           case when prediction.id >= %(truths_from)s then decision.output->>'label' end
     from labeling_decision decision
     join labeling_prediction prediction on prediction.id = decision.prediction_id
     where decision.project_id = %(project)s and prediction.route <> 'settled' and decision.purpose <> %(sentinel)s
@@ -120,7 +121,12 @@ def recount(project: Project) -> Folded:
     zone = ZoneInfo(project.time_zone)
     moment = _SIMULATED_MOMENT if project.simulation else _MOMENT
     folded = Folded()
-    values = {"project": project.pk, "edges": list(EDGES), "sentinel": Purpose.SENTINEL.value}
+    values = {
+        "project": project.pk,
+        "edges": list(EDGES),
+        "sentinel": Purpose.SENTINEL.value,
+        "truths_from": project.truths_from,
+    }
     for row in _stream(_ROUTED.format(moment=moment), values):
         folded.add(project.pk, _routed_entry(row, zone))
     for _id, rows in groupby(_stream(_ANSWERED.format(moment=moment), values), key=lambda row: row[0]):
@@ -170,8 +176,9 @@ def _routed_entry(row: tuple[Any, ...], zone: ZoneInfo) -> dict[str, Any]:
 def _answered_entry(rows: list[tuple[Any, ...]], zone: ZoneInfo) -> dict[str, Any]:
     _id, quarter, period, mv, bucket, segment, label, route, audited, *_ = rows[0]
     waiting = rows[0][12]
-    counts = label_counts(route, [Answer(*row[9:12]) for row in rows], audited=audited, waiting=waiting)
-    return _place(quarter, zone, period, mv, bucket, segment, label) | counts
+    answers = [Answer(row[9], row[10], row[11], row[13]) for row in rows]
+    counts, truth = told_by(route, answers, audited=audited, waiting=waiting)
+    return _place(quarter, zone, period, mv, bucket, segment, label) | counts | {"truth": truth}
 
 
 def _place(

@@ -27,6 +27,7 @@ __all__ = [
     "read_lines",
     "read_periods",
     "read_reviewers",
+    "read_truths",
 ]
 
 MAX_POINTS = 10_000
@@ -157,6 +158,27 @@ def read_periods(project_id: int, ids: Sequence[int], near: datetime) -> list[Pe
         {"project": project_id, "ids": list(ids), "near": near},
     )
     return [PeriodRow(row[0], row[1], (row[2], row[3]), *row[4:]) for row in rows]
+
+
+def read_truths(
+    project_id: int, days: tuple[date, date], versions: Sequence[int] | None, labels: Sequence[str]
+) -> tuple[dict[int, Sums], dict[str, dict[int, Sums]]]:
+    """Counts of some days by policy period: of all predictions, and by true label of those whose answers named one of these."""
+    where = "project_id = %s and day >= %s and day <= %s"
+    own: list[Any] = [project_id, *days]
+    if versions is not None:
+        where, own = f"{where} and model_version_id = any(%s)", [*own, list(versions)]
+    found = _all(
+        f"select period_id, null, {_SUMS} from labeling_trustday where {where} group by 1 "
+        f"union all select period_id, value, {_SUMS} from labeling_trustslice "
+        f"where {where} and kind = %s and value = any(%s) group by 1, 2",
+        [*own, *own, SliceKind.TRUTH.value, list(labels)],
+    )
+    counts: dict[int, Sums] = {}
+    truths: dict[str, dict[int, Sums]] = {}
+    for period, label, *sums in found:
+        (counts if label is None else truths.setdefault(label, {}))[period] = Sums(*sums)
+    return counts, truths
 
 
 def read_known_items(project_id: int, window: Window) -> KnownItems:

@@ -67,9 +67,11 @@ def ensure_folded(project_id: int, *, seconds: float = 2.0) -> bool:
 def rebuild_rollups(project: Project) -> None:
     """Replace the project's rollups by a recount: after its time zone has changed, or after a repair of raw rows.
 
-    Skips are lost, nothing else. The lock is taken before the snapshot, so no folder works on rows that the snapshot does not
+    Skips are lost, nothing else; from then on all answers are counted by true label. The lock is taken before the snapshot, so no folder works on rows that the snapshot does not
     show; deltas that commit meanwhile are not in the snapshot, nor in the recount, and are folded afterwards.
     """
+    Project.objects.filter(pk=project.pk).update(truths_from=0)
+    project.truths_from = 0
     with _folding_alone(), snapshot(), connection.cursor() as cursor:
         folded = recount(project)
         cursor.execute("delete from labeling_trustdelta where project_id = %s", [project.pk])

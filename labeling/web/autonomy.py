@@ -251,7 +251,15 @@ def next_words(certificate: Certificate) -> str:
         Needs.SWITCH_ON: _("Autonomy to be switched on in the policy: the evidence is there."),
         Needs.NOTHING: _("Nothing: everything is automatic."),
     }[step.needs]  # fmt: skip
-    return text % values
+    told = text % values
+    if step.answers is None:
+        return told
+    more = {
+        Needs.LABELS: _("That is some %(answers)s answers in all: people see everything, and only those about that share count."),
+    }.get(step.needs, _("The first step then takes some %(answers)s answers at a limit of %(limit)s, if not one finds an error."))  # fmt: skip
+    limit = certificate.settings.alpha
+    digits = 1 if limit * 100 % 1 else 0
+    return f"{told} {more % {'answers': thin(step.answers), 'limit': percent(limit, digits)}}"
 
 
 def signal_words(certificate: Certificate) -> list[SignalWords]:

@@ -90,7 +90,9 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         query = _query(frame, given, known)
         before = tests_shown_before(frame.actor, frame.project, timezone.now())
-        figures = figures_of(frame.project, query, given, tests_before=before) if known else None
+        figures = (
+            figures_of(frame.project, query, given, actor=frame.actor, tests_before=before) if known else None
+        )
     except InvalidError as error:
         problem, status = in_language(error.detail), 422
     context = {
@@ -227,9 +229,9 @@ def _file_name(project: Project, window: Window) -> str:
 
 
 def _filters(frame: ProjectFrame, given: Mapping[str, str], problem: str) -> Filters:
-    values = SliceValue.objects.filter(project_id=frame.project.pk).values_list("kind", "value").distinct()
     kept: dict[str, list[str]] = {SliceKind.SEGMENT: [], SliceKind.LABEL: []}
-    for kind, value in sorted(values):
+    values = SliceValue.objects.filter(project_id=frame.project.pk, kind__in=list(kept))
+    for kind, value in sorted(values.values_list("kind", "value").distinct()):
         kept[kind].append(value)
     versions = [
         str(version) for version in ModelVersion.objects.filter(project=frame.project).order_by("-pk")

@@ -48,7 +48,7 @@ def explain(name: str, rate: Rate, counts: Sums, *, days: str) -> Explanation:
         (_("How"), how),
         (
             _("Range"),
-            f"{range_text(rate)}; {_method(rate)}" if rate.n and range_text(rate) else _method(rate),
+            f"{range_text(rate)}; {method_text(rate)}" if rate.n and range_text(rate) else method_text(rate),
         ),
     ]
     if rate.note and rate.note != NOT_FOR_DECISIONS:
@@ -154,7 +154,8 @@ def _explanations(counts: Sums) -> dict[str, tuple[str, str, str, str, str, str,
     }
 
 
-def _method(rate: Rate) -> str:
+def method_text(rate: Rate) -> str:
+    """How a range was found, and whether it may decide anything."""
     return {
         CONFIDENCE_SEQUENCE: _("95 %, beta-binomial confidence sequence: looking often does not spoil it."),
         CLOPPER_PEARSON: _(

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from django.utils import formats
 from django.utils.translation import gettext as _
 
+from labeling.history.actor import Actor
 from labeling.projects.models import Project
 from labeling.routing.models import PolicyPeriod
 from labeling.trust.asking import TrustQuery
@@ -27,6 +28,7 @@ from labeling.web.trust_charts import (
     trace,
 )
 from labeling.web.trust_explanations import Explanation, explain, explain_all
+from labeling.web.trust_misses import MissRow, miss_rows
 from labeling.web.trust_people import People, people_of
 from labeling.web.trust_words import (
     EXPLAINED,
@@ -108,11 +110,12 @@ class Figures:
     split_name: str
     people: People | None
     honesty: Honesty | None
+    misses: Sequence[MissRow]
     explanations: Sequence[Explanation]
 
 
 def figures_of(
-    project: Project, query: TrustQuery, given: Mapping[str, str], *, tests_before: date | None
+    project: Project, query: TrustQuery, given: Mapping[str, str], *, actor: Actor, tests_before: date | None
 ) -> Figures:
     """Everything between the filters and the foot of the page."""
     zone = ZoneInfo(project.time_zone)
@@ -128,6 +131,7 @@ def figures_of(
         if query.by and not query.about_people
         else None
     )
+    misses = miss_rows(whole.misses, days=days_text(whole.window, zone))
     # Many days are read by week; each day is one link away.
     by_week = query.every == "day" and len(whole.series) > MANY_DAYS and "points" not in given
     return Figures(
@@ -156,9 +160,10 @@ def figures_of(
         if split
         else [],
         split_name=dict(splits(may_lead=True))[split.query.by or ""] if split else "",
-        people=people_of(project, query, zone, may_lead=tests_before is None) if query.about_people else None,
+        people=people_of(project, query, zone, actor=actor) if query.about_people else None,
         honesty=honesty_of(whole),
-        explanations=explain_all(now.rates, now.counts, days=days),
+        misses=misses,
+        explanations=[*explain_all(now.rates, now.counts, days=days), *(row.told for row in misses)],
     )
 
 

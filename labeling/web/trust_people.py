@@ -7,13 +7,15 @@ from zoneinfo import ZoneInfo
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from labeling.history.actor import Actor
 from labeling.projects.models import Project
 from labeling.templatetags.interface import percent
 from labeling.templatetags.interface import seconds as seconds_text
-from labeling.trust.agreements import ENOUGH, FLAGGED_BELOW, read_agreements
+from labeling.trust.agreements import ENOUGH, FLAGGED_BELOW, Agreements
 from labeling.trust.asking import TrustQuery
 from labeling.trust.people import PersonCounts
 from labeling.trust.queries import Point, TrustReport, get_trust_report
+from labeling.trust.readers import agreements_for
 from labeling.web.trust_charts import Chart, axis_to_one, columns_of, trace
 from labeling.web.trust_words import Cell, cell, days_text, titles
 
@@ -50,10 +52,11 @@ class AgreementRow:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Agreement beyond chance, for leads."""
+    """Agreement beyond chance."""
 
     queues: Sequence[AgreementRow]
     pairs: Sequence[AgreementRow]
+    people: Sequence[AgreementRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,8 @@ class People:
     agreement: Agreement | None
 
 
-def people_of(project: Project, query: TrustQuery, zone: ZoneInfo, *, may_lead: bool) -> People:
-    """Everybody, or the one who was asked for; how far people agree with each other is for leads."""
+def people_of(project: Project, query: TrustQuery, zone: ZoneInfo, *, actor: Actor) -> People:
+    """Everybody, or the one who was asked for; with how far they agree with each other, as far as this person may know."""
     report = get_trust_report(
         project, replace(query, by="reviewer", model_version=None, segment=None, label=None)
     )
@@ -80,14 +83,15 @@ def people_of(project: Project, query: TrustQuery, zone: ZoneInfo, *, may_lead: 
         columns=[titles()[name] for name in COLUMNS],
         rows=sorted(rows, key=lambda row: row.name.casefold()),
         chart=_chart(report, zone) if query.reviewer and rows else None,
-        agreement=agreement_of(project, query.reviewer) if may_lead else None,
+        agreement=agreement_of(
+            agreements_for(actor, project, query.reviewer, now=timezone.now()), query.reviewer
+        ),
     )
 
 
-def agreement_of(project: Project, reviewer: str | None) -> Agreement | None:
-    """Second reviews of the last 90 days; of one person only the pairs they are in. None without any."""
-    found = read_agreements(project.pk, now=timezone.now())
-    if not found.queues:
+def agreement_of(found: Agreements | None, reviewer: str | None) -> Agreement | None:
+    """Second reviews of the last 90 days; of one person what they have a part in. None without any."""
+    if found is None or not (found.queues or found.people):
         return None
     return Agreement(
         [_agreement_row(one.queue, one.alpha, one.agreed, one.items) for one in found.queues],
@@ -95,6 +99,11 @@ def agreement_of(project: Project, reviewer: str | None) -> Agreement | None:
             _agreement_row(" – ".join(one.people), one.kappa, one.agreed, one.items)
             for one in found.pairs
             if reviewer is None or reviewer in one.people
+        ],
+        [
+            _agreement_row(one.person, one.kappa, one.agreed, one.items)
+            for one in found.people
+            if reviewer in (None, one.person)
         ],
     )
 

@@ -171,7 +171,7 @@ def _share_stat(rate: Rate, name: str, css: str, days: str) -> Stat:
         note=_("too few to say") if few else "",
         range=range_text(rate),
         of=(below % {"count": thin(rate.count), "n": thin(rate.n)}, f"{days}, {remark}"),
-        whisker=_whisker(rate, _scale(rate) if name in _WEIGHTED else 1.0),
+        whisker=whisker(rate, _scale(rate) if name in _WEIGHTED else 1.0),
     )
 
 
@@ -195,11 +195,13 @@ def _upper_stat(rates: Mapping[str, Rate], css: str, since: str, alpha: float) -
         "",
         limit,
         (checks, since),
-        _whisker(upper, max(3 * alpha, 1.1 * upper.value), limit=alpha, dot=upper.count / upper.n),
+        whisker(upper, max(3 * alpha, 1.1 * upper.value), limit=alpha, dot=upper.count / upper.n),
     )
 
 
-def _whisker(rate: Rate, scale: float, *, limit: float = 0.0, dot: float | None = None) -> Whisker:
+def whisker(rate: Rate, scale: float, *, limit: float = 0.0, dot: float | None = None) -> Whisker:
+    """The range of a rate as a line."""
+
     def place(value: float | None) -> str:
         return f"{100 * min(1.0, max(0.0, (value or 0.0) / scale)):.4g}%"
 

@@ -24,7 +24,15 @@ from labeling.routing.models import PolicyPeriod, PolicyVersion
 from labeling.trust.deltas import append_delta, cell_entry, place_of
 
 T0 = datetime(2025, 3, 3, 9, 0, tzinfo=UTC)
-POLICY = {"high": 0.95, "low": 0.7, "audit_rate": 0.05, "alpha": 0.02, "delta": 0.05, "autonomy": "off"}
+POLICY = {
+    "high": 0.95,
+    "low": 0.7,
+    "audit_rate": 0.05,
+    "alpha": 0.02,
+    "delta": 0.05,
+    "alpha_by_label": {},
+    "autonomy": "off",
+}
 
 
 @dataclass
@@ -130,6 +138,7 @@ class History:
         segment: str | None = None,
         label: str | None = "a",
         version: ModelVersion | None = None,
+        truth: str | None = None,
         **counts: int,
     ) -> None:
         """Many predictions and answers at once: their counts, without their rows."""
@@ -142,7 +151,7 @@ class History:
             segment=segment,
             label=label,
         )
-        append_delta(self.project.pk, [cell_entry(place, counts)])
+        append_delta(self.project.pk, [cell_entry(place, counts, truth)])
 
     def answer(
         self,
@@ -153,6 +162,7 @@ class History:
         agreed: bool | None = None,
         by=None,
         seconds: float | None = None,
+        said: str = "a",
     ) -> Decision:
         prediction = routed.prediction
         purpose = purpose or {"review": "review", "auto": "audit", "fallback": "fallback"}[prediction.route]
@@ -183,7 +193,7 @@ class History:
                 prediction_id=prediction.pk,
                 purpose=purpose,
                 verdict=verdict,
-                output={"label": "a"} if labelled else None,
+                output={"label": said} if labelled else None,
                 agreed=agreed,
                 seconds=seconds,
                 claim_token=uuid.uuid4(),
@@ -202,10 +212,12 @@ class History:
             routed.answers.remove(decision)
             self._leave(routed, before, decision, sign=-1)
 
-    def _leave(self, routed: Routed, before: dict[str, int], decision: Decision, *, sign: int) -> None:
-        after = counted(routed)
-        change = {name: after.get(name, 0) - before.get(name, 0) for name in {*after, *before}}
-        entries = [cell_entry(routed.place, change)] if any(change.values()) else []
+    def _leave(self, routed: Routed, before, decision: Decision, *, sign: int) -> None:
+        """Takes away all that was counted before, and adds all that is counted now, each by its own true label."""
+        (counts_before, truth_before), (counts, truth) = before, counted(routed)
+        taken = {name: -count for name, count in counts_before.items()}
+        entries = [cell_entry(routed.place, taken, truth_before)] if taken else []
+        entries += [cell_entry(routed.place, counts, truth)] if counts else []
         if decision.purpose != "sentinel":
             reviewer = {
                 "reviewer": decision.decided_by_id,
@@ -219,12 +231,12 @@ class History:
         append_delta(self.project.pk, entries)
 
 
-def counted(routed: Routed) -> dict[str, int]:
-    """What the answers of a prediction count as, written out case by case."""
+def counted(routed: Routed) -> tuple[dict[str, int], str | None]:
+    """What the answers of a prediction count as, written out case by case, and the label they settle on."""
     route, audited = routed.prediction.route, routed.prediction.audited
     own = {"review": "review", "auto": "audit", "fallback": "fallback"}[route]
     if route == "auto" and not audited:
-        return {}
+        return {}, None
     answers = [a for a in routed.answers if a.purpose in (own, "adjudication")]
     escalated = sum(a.verdict == "escalated" for a in answers)
     final = None
@@ -233,7 +245,9 @@ def counted(routed: Routed) -> dict[str, int]:
             settles = final is None or answer.purpose == "adjudication" or final.purpose != "adjudication"
             final = answer if settles else final
     counts = {"escalated": escalated} if escalated else {}
-    return counts if final is None else counts | _counted_as(route, final)
+    if final is None:
+        return counts, None
+    return counts | _counted_as(route, final), final.output and final.output["label"]
 
 
 def _counted_as(route: str, final: Decision) -> dict[str, int]:
@@ -285,10 +299,15 @@ def _answer_at_random(history: History, chance: random.Random, routed: Routed, p
     by, seconds = chance.choice(people), chance.choice([None, 1.5, 20.25])
     if routed.prediction.route == "review" and chance.random() < 0.7:
         history.answer(
-            routed, chance.choice(["confirmed", "corrected", "rejected", "escalated"]), by=by, seconds=seconds
+            routed,
+            chance.choice(["confirmed", "corrected", "rejected", "escalated"]),
+            by=by,
+            seconds=seconds,
+            said=chance.choice("ab"),
         )
         return
     purpose = chance.choice([None, None, "adjudication", "second_review", "sentinel"])
     verdict = chance.choice(["labelled", "labelled", "rejected", "escalated"])
     agreed = chance.random() < 0.6 if verdict == "labelled" else None
-    history.answer(routed, verdict, purpose=purpose, agreed=agreed, by=by, seconds=seconds)
+    said = chance.choice("ab")
+    history.answer(routed, verdict, purpose=purpose, agreed=agreed, by=by, seconds=seconds, said=said)

@@ -30,7 +30,7 @@ from labeling.trust.ladder import (
     warn,
     warned,
 )
-from labeling.trust.prospects import Needs, auto_error_upper, next_step
+from labeling.trust.prospects import Needs, auto_error_upper, first_step_answers, next_step
 from labeling.trust.rates import upper_bound_below
 from tests.trust.simulation import EXCELLENT, NOON, climb, degraded, drive, flat
 
@@ -418,6 +418,7 @@ class TestAuditRate:
 class TestShowing:
     def test_the_next_step_in_words(self):
         assert next_step(ScopeState(), POLICY, [], NOBODY, now=NOON).count == 500
+        assert next_step(ScopeState(), POLICY, [], NOBODY, now=NOON).answers == first_step_answers(0.02, 0.05)
         state = arrive(ScopeState(), SPREAD)
         state = look(state, POLICY, evidence(50), NOBODY, last_day=BUSY, now=NOON).state
         step = next_step(state, POLICY, evidence(50), NOBODY, now=NOON)
@@ -516,3 +517,13 @@ def test_life_cycle_table():
     )
     assert np.median(delays) <= 1200
     assert early <= 0.4
+
+
+@pytest.mark.parametrize(
+    ("alpha", "labels_of_the_level"), [(0.005, 890), (0.01, 444), (0.02, 221), (0.05, 87), (0.1, 43)]
+)
+def test_the_first_step_takes_the_labels_of_the_design_twice(alpha, labels_of_the_level):
+    """Only the surer half of what people see is about the first step. A limit of 0.2 % takes thousands."""
+    assert first_step_answers(alpha, 0.05) == 2 * labels_of_the_level
+    assert 4_300 < first_step_answers(0.002, 0.05) < 4_500
+    assert first_step_answers(alpha, 0.05, strict=True) > 4 * labels_of_the_level

@@ -453,4 +453,4 @@ def test_the_number_of_statements_is_the_same_for_ten_days_and_twenty(history):
                     history.project, TrustQuery(end=T0.date() + (days - 1) * DAY, **query), now=NOW
                 )
             counts.append(len(captured))
-    assert set(counts) == {9}
+    assert set(counts) == {10}

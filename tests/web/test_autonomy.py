@@ -9,6 +9,9 @@ from django.test import Client
 
 from labeling.projects.models import Project
 from labeling.routing.models import Stop
+from labeling.templatetags.interface import THIN_SPACE, thin
+from labeling.trust.models import AutonomyScope
+from labeling.trust.prospects import first_step_answers
 from labeling.trust.steering import stop_automatic
 from tests.trust.test_controlling import ON, Scope, climbed
 from tests.web.reading import words_of
@@ -100,3 +103,18 @@ def test_a_stop_of_one_version_names_it(world: World, earned: Scope) -> None:
         version=earned.row.model_version,
     )
     assert "reader 1 was stopped by lea" in words_of(page(world, "lea"))
+
+
+def test_a_small_limit_says_how_many_answers_it_takes(world: World) -> None:
+    """Detecting 0.2 % takes thousands of labels: nobody shall wait without knowing."""
+    policy = ON | {"alpha_by_label": {"a": 0.002}}
+    project = world.make_project("rare", policy=policy, simulation=True)
+    scope = Scope(world, project)
+    scope.look()
+    text = words_of(page(world, "vic", slug="rare"))
+    assert "takes some 442 answers at a limit of 2 %" in text, "of all other labels"
+    own = AutonomyScope.objects.get(project=project, label_group="a")
+    text = words_of(page(world, "vic", slug="rare", path=f"?scope={own.pk}"))
+    computed = thin(first_step_answers(0.002, 0.05)).replace(THIN_SPACE, " ")
+    assert f"takes some {computed} answers at a limit of 0.2 %" in text
+    assert "How many are missed" in text

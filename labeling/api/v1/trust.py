@@ -16,10 +16,12 @@ from rest_framework.views import APIView
 from labeling.api.authentication import actor_of
 from labeling.api.v1.autonomy import autonomy_body
 from labeling.projects.access import Permission, get_project
+from labeling.trust.agreements import Agreements
 from labeling.trust.asking import BY, read_query
+from labeling.trust.missed_labels import LabelMisses
 from labeling.trust.prospects import Needs
 from labeling.trust.queries import Point, TrustReport, get_trust_report
-from labeling.trust.readers import narrow, tests_shown_before
+from labeling.trust.readers import agreements_for, narrow, tests_shown_before
 from labeling.trust.scope import Mode
 from labeling.trust.services import ensure_folded
 from labeling.trust.timegrid import EVERY
@@ -55,6 +57,9 @@ class NextStepOut(serializers.Serializer[Any]):
     share = serializers.FloatField(allow_null=True)
     count = serializers.IntegerField(allow_null=True)
     at = serializers.DateTimeField(allow_null=True)
+    answers = serializers.IntegerField(
+        allow_null=True, help_text="About how many people give until then, while they see everything"
+    )
 
 
 class LevelOut(serializers.Serializer[Any]):
@@ -162,6 +167,48 @@ class ReliabilityOut(serializers.Serializer[Any]):
     )
 
 
+class MissOut(serializers.Serializer[Any]):
+    label = serializers.CharField()  # type: ignore[assignment]
+    rate = RateOut(
+        help_text="Of all predictions with this true label: applied automatically as another one. `n` cases were seen, `count` of "
+        "them missed; each one seen in a blind check stands for several"
+    )
+    cases = serializers.FloatField(help_text="Estimate of all cases")
+    checked = serializers.IntegerField(help_text="Blind checks that could have seen one")
+    automatic = serializers.IntegerField(help_text="Automatic results they were drawn from")
+
+
+class AgreementOut(serializers.Serializer[Any]):
+    items = serializers.IntegerField(help_text="Items that both answered, the second one blind")
+    agreed = serializers.IntegerField()
+
+
+class QueueAgreementOut(AgreementOut):
+    queue = serializers.CharField()
+    krippendorff_alpha = serializers.FloatField(
+        allow_null=True, help_text="null where only one answer was ever given; below 0.67 conclude nothing"
+    )
+
+
+class PairAgreementOut(AgreementOut):
+    reviewers = serializers.ListField(child=serializers.CharField())
+    cohen_kappa = serializers.FloatField(allow_null=True)
+
+
+class PersonAgreementOut(AgreementOut):
+    reviewer = serializers.CharField()
+    cohen_kappa = serializers.FloatField(allow_null=True, help_text="With all others together")
+
+
+class AgreementsOut(serializers.Serializer[Any]):
+    queues = QueueAgreementOut(many=True, help_text="For leads")
+    pairs = PairAgreementOut(many=True, help_text="For leads; with at least 50 items in common")
+    reviewers = PersonAgreementOut(
+        many=True,
+        help_text="With at least 50 items; leads see all, everybody else their own, up to yesterday",
+    )
+
+
 class TrustOut(serializers.Serializer[Any]):
     series = PointOut(
         many=True, help_text="Stretches of time in which something was counted; others are left out"
@@ -171,6 +218,15 @@ class TrustOut(serializers.Serializer[Any]):
     autonomy = AutonomyOut()
     reliability = ReliabilityOut(
         allow_null=True, help_text="null where counts by confidence are not kept: by segment, label or person"
+    )
+    miss_rates = MissOut(
+        many=True,
+        help_text="Rare labels (those without a limit of their own where others have one), the rarest first; `now.miss_rate` is all "
+        "of them together",
+    )
+    agreement = AgreementsOut(
+        allow_null=True,
+        help_text="Beyond chance, of the last 90 days, where it was asked about people; null where nobody answered twice",
     )
     window = WindowOut()
     is_current = serializers.BooleanField(
@@ -208,11 +264,20 @@ class TrustView(APIView):
         before = tests_shown_before(actor, project, timezone.now())
         report = get_trust_report(project, query, tests_before=before)
         autonomy = autonomy_body(project, report.autonomy, report.certificates)
-        return Response(_as_json(report, autonomy, ZoneInfo(project.time_zone), is_current=is_current))
+        agreements = None
+        if query.about_people:
+            agreements = agreements_for(actor, project, query.reviewer, now=timezone.now())
+        zone = ZoneInfo(project.time_zone)
+        return Response(_as_json(report, autonomy, agreements, zone, is_current=is_current))
 
 
 def _as_json(
-    report: TrustReport, autonomy: dict[str, Any], zone: ZoneInfo, *, is_current: bool
+    report: TrustReport,
+    autonomy: dict[str, Any],
+    agreements: Agreements | None,
+    zone: ZoneInfo,
+    *,
+    is_current: bool,
 ) -> dict[str, Any]:
     return {
         "series": [_point(point, zone) for point in report.series],
@@ -220,6 +285,8 @@ def _as_json(
         "now": {name: rate.as_json() for name, rate in report.now.items()},
         "autonomy": autonomy,
         "reliability": report.reliability and asdict(report.reliability),
+        "miss_rates": [_miss(one) for one in report.misses],
+        "agreement": None if agreements is None else _agreement(agreements, report.query.reviewer),
         "window": {
             "start": _iso(report.window.start, zone),
             "end": _iso(report.window.end, zone),
@@ -228,6 +295,36 @@ def _as_json(
             "by": report.query.by,
         },
         "is_current": is_current,
+    }
+
+
+def _miss(one: LabelMisses) -> dict[str, Any]:
+    figures = {"cases": one.cases, "checked": one.checked, "automatic": one.automatic}
+    return {"label": one.label, "rate": one.rate.as_json(), **figures}
+
+
+def _agreement(found: Agreements, reviewer: str | None) -> dict[str, Any]:
+    """Of one person, what they have a part in."""
+    return {
+        "queues": [
+            {"queue": one.queue, "items": one.items, "agreed": one.agreed, "krippendorff_alpha": one.alpha}
+            for one in found.queues
+        ],
+        "pairs": [
+            {
+                "reviewers": list(one.people),
+                "items": one.items,
+                "agreed": one.agreed,
+                "cohen_kappa": one.kappa,
+            }
+            for one in found.pairs
+            if reviewer is None or reviewer in one.people
+        ],
+        "reviewers": [
+            {"reviewer": one.person, "items": one.items, "agreed": one.agreed, "cohen_kappa": one.kappa}
+            for one in found.people
+            if reviewer in (None, one.person)
+        ],
     }
 
 

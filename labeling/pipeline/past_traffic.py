@@ -34,7 +34,8 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 # The route is compared as a column of its own, so that each stratum is one short walk along `prediction_by_route`.
 _TAKE = """
     select stratum.number, prediction.id, prediction.item_id, prediction.route, prediction.confidence, prediction.label,
-           {output}, prediction.segment, prediction.final_output is null, prediction.audited, prediction.period_id, {moment}
+           {output}, prediction.segment, prediction.final_output is null, prediction.audited, prediction.period_id,
+           prediction.model_version_id, {moment}
     from unnest(%(first)s::bigint[], %(end)s::bigint[], %(routes)s::text[], %(most)s::int[])
          with ordinality as stratum (first, "end", route, most, number)
     cross join lateral (
@@ -58,11 +59,13 @@ class PastPrediction:
 
     route: str
     confidence: float
+    label: str | None
     labels: Sequence[str]
     segment: str | None
     manual: bool
     audited: bool
     period_id: int
+    model_version_id: int
     moment: datetime
     weight: float
     answered: dict[str, int]
@@ -176,16 +179,18 @@ def _answers(rows: Iterable[tuple[Any, ...]]) -> dict[int, list[Answer]]:
 
 
 def _past(task_type: str, row: tuple[Any, ...], weight: float, answers: Sequence[Answer]) -> PastPrediction:
-    _, _, _, route, confidence, label, output, segment, manual, audited, period_id, moment = row
+    _, _, _, route, confidence, label, output, segment, manual, audited, period_id, version_id, moment = row
     labels = [label] if label is not None else labels_of(task_type, output) if output else []
     return PastPrediction(
         route=route,
         confidence=confidence,
+        label=label,
         labels=labels,
         segment=segment,
         manual=manual,
         audited=audited,
         period_id=period_id,
+        model_version_id=version_id,
         moment=moment,
         weight=weight,
         answered=label_counts(route, answers, audited=audited),

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.utils import timezone
 
 from labeling.errors import say
 from labeling.ingestion.models import Route
@@ -15,8 +16,9 @@ from labeling.pipeline.past_traffic import DAYS, ROUTES, PastPrediction, PastTra
 from labeling.projects.models import Project
 from labeling.projects.queries import get_output_schema
 from labeling.routing.models import PolicyPeriod
-from labeling.routing.policy import NOTHING_IS_AUTOMATIC, Policy, compile_policy
+from labeling.routing.policy import Policy, compile_policy
 from labeling.routing.queries import get_policy
+from labeling.trust.drafting import Beginnings, FirstStep, begins_in_force, begins_under, first_steps
 from labeling.trust.figures import Rate, Stratum, Sums, rates_of
 from labeling.trust.services import ensure_folded
 
@@ -68,6 +70,7 @@ class Simulation:
     would_be: Side
     moved: dict[tuple[str, str], int]
     seconds_per_decision: float | None
+    first_steps: Sequence[FirstStep] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -81,6 +84,7 @@ class Simulation:
             "would_be": self.would_be.as_json(),
             "moved": [{"from": old, "to": new, "count": n} for (old, new), n in sorted(self.moved.items())],
             "seconds_per_decision": self.seconds_per_decision,
+            "first_steps": [step._asdict() for step in self.first_steps],
         }
 
 
@@ -101,7 +105,7 @@ class _Load(NamedTuple):
 def simulate_policy(*, project: Project, body: Any) -> Simulation:
     """Route the predictions of the last 28 days (a sample of about 20,000 where there are more) with a draft. Changes nothing.
 
-    Settled predictions are left out. Raises InvalidError naming wrong fields.
+    Where evidence rules, automatic is what it certifies today under the draft's limits. Settled predictions are left out. Raises InvalidError naming wrong fields.
     """
     schema = get_output_schema(project)
     draft = compile_policy(body, schema=schema)
@@ -111,9 +115,12 @@ def simulate_policy(*, project: Project, body: Any) -> Simulation:
     past = read_past_traffic(project, with_labels=asks_labels)
     chances = _chances(past)
     seconds = _median_seconds(project)
-    certified = _cut_in_force(project, today)
-    drafted = [_send(draft, row, _cut(draft, certified)) for row in past.rows]
-    as_today = [_send(today, row, _cut(today, certified)) for row in past.rows]
+    in_force, wanted = (
+        begins_in_force(project, today),
+        begins_under(project, draft, today, now=timezone.now()),
+    )
+    drafted = [_send(draft, row, wanted) for row in past.rows]
+    as_today = [_send(today, row, in_force) for row in past.rows]
     as_was = [_Sent(row.route, row.manual and row.route != Route.AUTO) for row in past.rows]
     moved: dict[tuple[str, str], float] = defaultdict(float)
     for row, sent in zip(past.rows, drafted, strict=True):
@@ -133,29 +140,21 @@ def simulate_policy(*, project: Project, body: Any) -> Simulation:
         would_be=_side(past, drafted, chances, _load(draft), seconds),
         moved={routes: round(count) for routes, count in moved.items()},
         seconds_per_decision=seconds,
+        first_steps=first_steps(draft),
     )
 
 
-def _cut_in_force(project: Project, today: Policy) -> float:
-    """Where automation begins by evidence; a policy that has just switched autonomy on begins at nothing."""
-    if today.body["autonomy"] == "off":
-        return NOTHING_IS_AUTOMATIC
-    period = PolicyPeriod.objects.get(project=project, model_version=None, label_group="", ended_at=None)
-    return period.high
-
-
-def _cut(policy: Policy, certified: float) -> float:
-    return float(policy.body["high"]) if policy.body["autonomy"] == "off" else certified
-
-
-def _send(policy: Policy, row: PastPrediction, high: float) -> _Sent:
+def _send(policy: Policy, row: PastPrediction, begins: Beginnings) -> _Sent:
+    begin = begins.of(row.model_version_id, policy.group_of(row.label))
     route, _ = policy.choose(
         confidence=row.confidence,
         labels=row.labels,
         segment=row.segment,
-        high=high,
+        high=begin.high,
         low=policy.body["low"],
     )
+    if route == "auto" and row.segment in begin.forced_segments:
+        route = "review"
     return _Sent(route, route == "review" or (route == "fallback" and policy.fallback.mode == "manual"))
 
 

@@ -11,7 +11,7 @@ from labeling.routing.models import PolicyPeriod, Stop
 from labeling.routing.policy import NOTHING_IS_AUTOMATIC, Policy
 from labeling.sentences import stored
 
-__all__ = ["Earned", "open_period", "renew_periods", "stop_reason"]
+__all__ = ["Earned", "open_period", "promises_the_same", "renew_periods", "stop_reason"]
 
 # What the promise of a certificate is about: where one of these changes, nothing earned is carried over.
 _PROMISE = ("autonomy", "alpha", "delta", "alpha_by_label", "strict", "operator_cap", "assumed_false_accept")
@@ -78,7 +78,7 @@ def renew_periods(
     open_ones = list(PolicyPeriod.objects.filter(project=project, ended_at=None))
     stops = {stop.model_version_id: stop for stop in Stop.objects.filter(project=project, ended_at=None)}
     PolicyPeriod.objects.filter(project=project, ended_at=None).update(ended_at=now)
-    kept = before is not None and policy.is_earned and _same_promise(policy, before)
+    kept = before is not None and policy.is_earned and promises_the_same(policy, before)
     for group in policy.groups:
         general, why = _general(policy, stops.get(None), _epoch_of(open_ones, group)), reason
         if None in stops:
@@ -117,5 +117,6 @@ def _epoch_of(periods: Iterable[PolicyPeriod], group: str) -> int:
     return max(epochs, default=1)
 
 
-def _same_promise(policy: Policy, before: Policy) -> bool:
+def promises_the_same(policy: Policy, before: Policy) -> bool:
+    """Whether what was earned under the one is worth as much under the other."""
     return all(policy.body[name] == before.body[name] for name in _PROMISE)

@@ -16,6 +16,7 @@ from labeling.review.models import ReviewQueue
 from labeling.routing.models import PolicyVersion
 from labeling.routing.queries import load_rules
 from labeling.trust.services import fold_deltas
+from tests.trust.test_controlling import ON, Scope, climbed
 from tests.world import a_row
 
 pytestmark = pytest.mark.django_db
@@ -136,3 +137,81 @@ def nodes_of(plan):
     yield plan
     for part in plan.get("Plans", ()):
         yield from nodes_of(part)
+
+
+# --- where evidence rules -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def earned(world):
+    """A scope that has earned half of the traffic, and forty stored predictions of its model version."""
+    project = world.make_project("earned", policy=ON, simulation=True)
+    scope = climbed(Scope(world, project))
+    otto = world.api("otto", at=project)
+    otto.predict(
+        [a_row(id=f"e-{n}", confidence=0.3 + 0.69 * n / 40, model_version="1") for n in range(40)]
+    ).expect(200)
+    fold_deltas()
+    return scope
+
+
+def test_today_is_what_the_scope_has_earned(earned):
+    found = simulate_policy(project=earned.project, body=ON)
+    assert earned.state.level > 0
+    expected = Prediction.objects.filter(
+        project_id=earned.project.pk, confidence__gte=earned.period.high
+    ).count()
+    assert found.today.counts["auto"] == found.would_be.counts["auto"] == expected > 0
+    assert found.today.shares["auto"] == pytest.approx(expected / found.predictions)
+
+
+def test_a_stricter_limit_automates_what_it_certifies_today_before_it_is_saved(earned):
+    state = earned.state
+    stricter = simulate_policy(project=earned.project, body=ON | {"alpha": 0.001})
+    assert stricter.would_be.counts["auto"] < stricter.today.counts["auto"]
+    assert stricter.would_be.hours_per_day is None, "nobody has said how long a decision takes"
+    assert stricter.first_steps[0].answers > 4_000
+    earned.project.refresh_from_db()
+    assert earned.state == state
+    assert PolicyVersion.objects.filter(project=earned.project).count() == 1
+    assert (
+        simulate_policy(project=earned.project, body=ON | {"high": 0.9, "autonomy": "off"}).first_steps == []
+    )
+
+
+def test_what_is_saved_does_what_was_foretold(earned, world):
+    draft = ON | {"alpha": 0.05}
+    foretold = simulate_policy(project=earned.project, body=draft).would_be.counts["auto"]
+    world.api("otto", at=earned.project).put("/projects/earned/policy/", draft).expect(200)
+    earned.project.refresh_from_db()
+    earned.look()
+    assert simulate_policy(project=earned.project, body=draft).today.counts["auto"] == foretold > 0
+
+
+def test_the_api_says_share_error_with_bound_and_hours(earned, world):
+    rita = world.api("rita", at=earned.project)
+    for task in rita.claim(10):
+        answer = ["labelled", {"label": "a"}] if task["kind"] == "label" else ["confirmed"]
+        rita.decide(task, *answer, seconds=36).expect(201)
+    otto = world.api("otto", at=earned.project)
+    told = otto.post("/projects/earned/policy/simulate/", {"high": 0.8, "low": 0}).expect(200)
+    draft = told["would_be"]
+    assert draft["shares"]["auto"] == pytest.approx(11 / 41, abs=0.05)
+    assert draft["hours_per_day"] == pytest.approx(
+        (draft["tasks_per_day"] + draft["checks_per_day"]) * 36 / 3600
+    )
+    assert {"value", "low", "high", "method", "note"} <= set(draft["auto_error"])
+    policies = otto.get("/projects/earned/policy/versions/").expect(200)["results"]
+    assert len(policies) == 1, "nothing was saved"
+
+
+def test_suggested_levels_wait_for_a_person_in_a_draft_too(earned):
+    off_by_hand = ON | {"autonomy": "suggest", "alpha": 0.05}
+    found = simulate_policy(project=earned.project, body=off_by_hand)
+    assert found.would_be.counts["auto"] <= found.today.counts["auto"]
+
+
+def test_other_label_groups_begin_with_no_evidence(earned):
+    found = simulate_policy(project=earned.project, body=ON | {"alpha_by_label": {"b": 0.01}})
+    assert found.would_be.counts["auto"] == 0
+    assert [step.label_group for step in found.first_steps] == ["", "b"]

@@ -165,7 +165,9 @@ class SimulateView(APIView):
         operation_id="simulate_policy",
         description=(
             "What a draft policy would have done to the predictions of the last 28 days (a sample of about 20,000 where there "
-            "are more): `was` as they were routed, `today` by the policy in force, `would_be` by the draft."
+            "are more): `was` as they were routed, `today` by the policy in force, `would_be` by the draft. Where evidence rules, "
+            "automatic is what it certifies today under the draft's limits; `first_steps` are about how many answers of people the "
+            "first step takes."
         ),
     )
     def post(self, request: Request, slug: str) -> Response:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Q
+
 from labeling.datasets.models import Dataset, DatasetEntry, EntryOp
 from labeling.decisions.diffing import core_output
 from labeling.decisions.models import AcceptedLabel, Decision, Origin, Outcome
@@ -17,9 +19,13 @@ from labeling.routing.models import PolicyPeriod
 from labeling.sentences import restored
 
 
-def get_item_story(project: Project, key: str) -> dict[str, Any]:
+def get_item_story(project: Project, key: str, *, hides_open_checks: bool = False) -> dict[str, Any]:
     """An item by its client id, with everything that happened to it: predictions with their routes and what was in force,
-    tasks, decisions and undos, outcomes, the label that counts, dataset versions."""
+    tasks, decisions and undos, outcomes, the label that counts, dataset versions.
+
+    `hides_open_checks`: without blind checks that nobody has answered. A model service must not know which of its results were
+    drawn while that is still to be found out.
+    """
     known = (
         ItemKey.objects.filter(key_hash=key_hash_of(project.pk, key)).first() if "\x00" not in key else None
     )
@@ -46,7 +52,7 @@ def get_item_story(project: Project, key: str) -> dict[str, Any]:
             _prediction(project.task_type, p, versions[p.model_version_id], periods.get(p.period_id))
             for p in predictions
         ],
-        "tasks": _tasks(known.item_id),
+        "tasks": _tasks(known.item_id, hides_open_checks=hides_open_checks),
         "decisions": [_decision(decision) for decision in decisions],
         "accepted_label": _label(project.task_type, label, predictions),
         "outcomes": _outcomes(project.task_type, known.item_id, predictions),
@@ -85,14 +91,12 @@ def _prediction(
     }
 
 
-def _tasks(item_id: int) -> list[dict[str, Any]]:
+def _tasks(item_id: int, *, hides_open_checks: bool) -> list[dict[str, Any]]:
     """Each task with who holds it and who passed it on. What a task is for is told to nobody who may still meet it."""
-    tasks = list(
-        ReviewTask.objects.filter(item_id=item_id)
-        .exclude(purpose=Purpose.SENTINEL)
-        .select_related("queue", "claimed_by", "overflowed")
-        .order_by("id")
-    )
+    shown = ReviewTask.objects.filter(item_id=item_id).exclude(purpose=Purpose.SENTINEL)
+    if hides_open_checks:
+        shown = shown.exclude(~Q(state=TaskState.DECIDED), purpose__in=(Purpose.AUDIT, Purpose.ADJUDICATION))
+    tasks = list(shown.select_related("queue", "claimed_by", "overflowed").order_by("id"))
     events = HistoryEvent.objects.filter(subject__in=[f"task:{task.pk}" for task in tasks])
     told: dict[str, list[HistoryEvent]] = {}
     for event in events.select_related("by").order_by("id"):

@@ -44,6 +44,7 @@ from labeling.pipeline.items import get_item_story
 from labeling.pipeline.placing import Accepted
 from labeling.pipeline.search import FILTERS, list_predictions
 from labeling.projects.access import Permission, get_project
+from labeling.projects.models import Scope
 
 MOST_ROWS = 5_000
 MOST_LINES = 50_000
@@ -216,8 +217,9 @@ class PredictionsView(APIView):
 class PredictionView(APIView):
     @extend_schema(operation_id="get_prediction", responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, slug: str, key: str) -> Response:
-        project = get_project(actor_of(request), slug, Permission.READ_ITEMS)
-        return Response(get_item_story(project, key))
+        actor = actor_of(request)
+        project = get_project(actor, slug, Permission.READ_ITEMS)
+        return Response(get_item_story(project, key, hides_open_checks=not actor.may(Scope.MANAGE)))
 
 
 class OutcomesView(APIView):

@@ -56,7 +56,10 @@ with task as materialized (
     returning item_id
 )
 select {", ".join(part.sql for part in _PARTS)}, membership.role, {KEY_STANDS}, schema.id, item.key,
-       case when project.task_type = 'spans' then item.input end, untouched.item_id is not null, clock_timestamp()
+       case when project.task_type = 'spans' then item.input end, untouched.item_id is not null,
+       case when sentinel.task_id is not null then exists (
+           select from labeling_decision earlier where earlier.item_id = task.item_id and earlier.task_id = task.id) end,
+       clock_timestamp()
 from task
 join labeling_project project on project.id = task.project_id
 join labeling_labelschema schema on schema.project_id = project.id and schema.number = project.schema_number
@@ -94,7 +97,7 @@ def hold(*, task_id: int, token: str, by: Actor) -> Held:
     if found is None:
         raise NotFoundError("not_found", say("There is no such task."))
     (task, project, queue, sentinel, prediction), rest = read_parts(found, _PARTS)
-    role, key_stands, schema_id, item_key, item_input, is_untouched, now = rest
+    role, key_stands, schema_id, item_key, item_input, is_untouched, is_test_again, now = rest
     require_key(key_stands)
     task.project, task.queue = project, queue
     if sentinel is not None:
@@ -108,19 +111,21 @@ def hold(*, task_id: int, token: str, by: Actor) -> Held:
     prediction = shown_prediction(task, prediction)
     current = AcceptedLabel(item_id=task.item_id, project_id=project.pk)
     standing: list[Decision] = []
-    # A test item takes what an item that nobody has decided about takes: what is answered touches no label, and what others
-    # have said of the item says nothing of the answer.
+    # A test item takes what work takes: the first time what an item that nobody has decided about does, from then on what one
+    # does that somebody has. What is answered touches no label, and what others have said of the item says nothing of the answer.
     is_test = task.purpose == Purpose.SENTINEL
-    if is_test and task.reopened:
-        standing = [one for one in list_standing(task.item_id) if one.task_id == task.pk]
-    elif not is_untouched and not is_test:
-        current = lock_accepted_label(
+    if is_test_again or not (is_test or is_untouched):
+        locked = lock_accepted_label(
             project_id=project.pk,
             item_id=task.item_id,
             first=first_prediction(task, prediction),
             task_type=project.task_type,
         )
         standing = list_standing(task.item_id)
+        if is_test:
+            standing = [one for one in standing if one.task_id == task.pk]
+        else:
+            current = locked
     return Held(
         task=task,
         prediction=prediction,

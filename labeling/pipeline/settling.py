@@ -45,6 +45,8 @@ def settle(
         return Follows(accepts=False)
     if corrected is not None and task.purpose in _MAY_BE_SETTLED:
         second_looks.cancel_adjudication(task)
+    if corrected is not None and task.purpose == Purpose.SENTINEL:
+        second_looks.is_open(prediction)  # nothing hangs on it: work is asked the same
     if task.purpose == Purpose.SECOND_REVIEW:
         return Follows(accepts=False, second=second_looks.compare_with_first(task, decision, corrected))
     if second_looks.disagrees(task, decision):
@@ -70,6 +72,8 @@ def unsettle(
         return None
     if task.purpose in _MAY_BE_SETTLED:
         second_looks.cancel_adjudication(task)
+    if task.purpose == Purpose.SENTINEL and corrected is not None:
+        second_looks.is_open(prediction)
     if task.purpose == Purpose.REVIEW and corrected is None:
         second_looks.cancel_second_review(task)
     if task.purpose == Purpose.SECOND_REVIEW:

@@ -162,6 +162,7 @@ MEASURED_WITH = {
     "claim_behind": "claim_decide",
     "publish_100": "publish",
     "publish_10k": "publish",
+    "trust_page_cpu": "trust_page",
 }
 
 if __name__ == "__main__":

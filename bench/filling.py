@@ -66,7 +66,8 @@ select %(project)s, json_agg(json_build_object(
     'segment', (array['north', 'south'])[1 + range %% 2], 'label', (array['ok', 'scratch', 'dent', 'stain'])[1 + range %% 4],
     'total', size, case when range < 7 then 'review' else 'auto' end, size,
     case when range < 7 then 'confirmed' else 'audit_due' end, case when range < 7 then size - size / 20 else size / 50 end,
-    case when range < 7 then 'corrected' else 'audit_done' end, case when range < 7 then size / 20 else size / 50 end))
+    case when range < 7 then 'corrected' else 'audit_done' end, case when range < 7 then size / 20 else size / 50 end,
+    'truth', (array['ok', 'scratch', 'dent', 'stain'])[1 + range %% 4]))
 from (select date_trunc('day', now() at time zone 'UTC') - interval '90 days' + age * interval '1 day' + hour * interval '1 hour'
              as moment, age, hour, range, %(each)s::bigint as size
       from generate_series(0, 89) age, generate_series(0, 23) hour, generate_series(0, 11) range) counted

@@ -5,7 +5,7 @@ confidence bucket. Shares add the strata up. Error rates weight them, because in
 of being checked and across strata it had not (design: trust.md section 1).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from operator import add
 from typing import NamedTuple
@@ -126,11 +126,13 @@ def rates_of(
     *,
     anchored: bool,
     known_items: KnownItems | None = None,
+    names: Collection[str] | None = None,
 ) -> list[dict[str, Rate]]:
-    """The rates of each point. `anchored`: the points begin where looking began (start of the history, of a period or of an
+    """The rates of each point, or those of these `names` alone. `anchored`: the points begin where looking began (start of the history, of a period or of an
     epoch), so ranges that hold at every look do; otherwise ranges describe their stretch of time and decide nothing.
     """
-    drafts = [_drafts(point, known_items or KnownItems()) for point in points]
+    wanted = POPULATIONS.keys() if names is None else names
+    drafts = [_drafts(point, known_items or KnownItems(), wanted) for point in points]
     rates = iter(
         finish([(POPULATIONS[name], d) for point in drafts for name, d in point.items()], anchored=anchored)
     )
@@ -142,22 +144,28 @@ def one_rate(n: int, count: int, population: str, *, anchored: bool) -> Rate:
     return finish([(population, _share(n, count))], anchored=anchored)[0]
 
 
-def _drafts(strata: Sequence[Stratum], known_items: KnownItems) -> dict[str, Draft]:
+def _drafts(strata: Sequence[Stratum], known_items: KnownItems, wanted: Collection[str]) -> dict[str, Draft]:
     sums = _added(strata)
     drafts = {
         name: _share(_counted(sums, below), _counted(sums, above))
         for name, (above, below, _) in _SHARES.items()
+        if name in wanted
     }
     if sums.total > 0:
-        shares = shares_of_one([drafts[name].count for name in _ROUTES])
+        shares = shares_of_one([sums.review, sums.auto, sums.fallback])
         drafts |= {
-            name: replace(drafts[name], value=value) for name, value in zip(_ROUTES, shares, strict=True)
+            name: replace(drafts[name], value=value)
+            for name, value in zip(_ROUTES, shares, strict=True)
+            if name in wanted
         }
     auto = _auto_error(strata)
-    drafts["auto_error_rate"] = auto
-    drafts["model_error_rate"] = _model_error(strata, sums, auto)
-    drafts["served_error_rate"] = _served_error(sums, auto, known_items, audited_repaired=False)
-    drafts["served_error_rate_after_audit"] = _served_error(sums, auto, known_items, audited_repaired=True)
+    if "auto_error_rate" in wanted:
+        drafts["auto_error_rate"] = auto
+    if "model_error_rate" in wanted:
+        drafts["model_error_rate"] = _model_error(strata, sums, auto)
+    for name, repaired in (("served_error_rate", False), ("served_error_rate_after_audit", True)):
+        if name in wanted:
+            drafts[name] = _served_error(sums, auto, known_items, audited_repaired=repaired)
     return drafts
 
 

@@ -5,7 +5,7 @@ rates, and for series by band. The number of statements does not depend on the l
 on days, not on predictions. Call `services.ensure_folded` first.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -84,6 +84,7 @@ class TrustReport:
     people: Mapping[str, PersonCounts] = field(default_factory=dict)
     certificates: Sequence[Certificate] = ()
     misses: Sequence[LabelMisses] = ()
+    names: Collection[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,9 @@ def get_trust_report(
     *,
     now: datetime | None = None,
     tests_before: date | None = None,
+    names: Collection[str] | None = None,
 ) -> TrustReport:
-    """Answer a question about a project; with `tests_before`, as if nobody had answered a test item since then. InvalidError for an unknown model version, a reversed window or too many points."""
+    """Answer a question about a project (`names`: of a series with these rates alone); with `tests_before`, as if nobody had answered a test item since then. InvalidError for an unknown model version, a reversed window or too many points."""
     now = now or timezone.now()
     zone = ZoneInfo(project.time_zone)
     known = rows.read_days_known(project.pk)
@@ -135,7 +137,8 @@ def get_trust_report(
     return TrustReport(
         query=query,
         window=window,
-        series=_series(lines, query, window, zone, periods, naming),
+        series=_series(lines, query, window, zone, periods, naming, names),
+        names=names,
         totals=_totals(lines, window, periods, naming, anchored=anchored) if query.by else [],
         now=rates,
         autonomy=_autonomy(periods.values(), rates, policy),
@@ -153,7 +156,9 @@ def weeks_of(report: TrustReport, zone: ZoneInfo) -> list[Point]:
     """The series of a report by days, by ISO weeks instead; nothing is read again."""
     query = replace(report.query, every="week")
     lines = [line._replace(slot=week_of(line.slot)) for line in report.lines]
-    return _series(_merged(lines), query, report.window, zone, report.periods, _Naming(query, {}))
+    return _series(
+        _merged(lines), query, report.window, zone, report.periods, _Naming(query, {}), report.names
+    )
 
 
 def latest_of(report: TrustReport, zone: ZoneInfo, *, days: int) -> Latest:
@@ -281,13 +286,14 @@ def _series(
     zone: ZoneInfo,
     periods: Mapping[int, PeriodRow],
     naming: _Naming,
+    names: Collection[str] | None,
 ) -> list[Point]:
     grouped: dict[tuple[Any, ...], list[Line]] = {}
     for line in lines:
         grouped.setdefault((line.slot, line.kind, line.key), []).append(line)
     strata = [[_stratum(line.period_id, line.sums, periods) for line in group] for group in grouped.values()]
     points = []
-    for group, rates in zip(grouped.values(), rates_of(strata, anchored=False), strict=True):
+    for group, rates in zip(grouped.values(), rates_of(strata, anchored=False, names=names), strict=True):
         start, end = _stretch(group[0].slot, query, window, zone)
         points.append(Point(start, end, rates, *naming.of(group[0])))
     return points

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from django.utils.translation import gettext as _
 
@@ -18,6 +19,9 @@ from labeling.trust.figures import (
 from labeling.web.trust_words import EXPLAINED, range_text, rate_text, titles
 from labeling.web.wording import in_language
 
+# Sentence, above and below the line, who counts, how, and the warning with its text.
+Texts: TypeAlias = tuple[str, str, str, str, str, str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -32,15 +36,20 @@ class Explanation:
 
 def explain_all(rates: Mapping[str, Rate], counts: Sums, *, days: str) -> list[Explanation]:
     """Every number of the page: what a printed page carries along."""
-    return [explain(name, rates[name], counts, days=days) for name in EXPLAINED]
+    texts = _explanations(counts)
+    return [_explain(name, rates[name], counts, texts[name], days=days) for name in EXPLAINED]
 
 
 def explain(name: str, rate: Rate, counts: Sums, *, days: str) -> Explanation:
     """The strip that opens beneath a number."""
+    return _explain(name, rate, counts, _explanations(counts)[name], days=days)
+
+
+def _explain(name: str, rate: Rate, counts: Sums, texts: Texts, *, days: str) -> Explanation:
     value = rate_text(rate.value) if rate.value is not None else _("nobody can say how many")
     numbers = {"count": thin(rate.count), "n": thin(rate.n), "days": days}
     numbers |= {"value": value, "total": thin(counts.total)}
-    sentence, above, below, who, how, warning, text = _explanations(counts)[name]
+    sentence, above, below, who, how, warning, text = texts
     rows = [
         (_("Above"), above % numbers),
         (_("Below"), below % numbers),
@@ -56,7 +65,7 @@ def explain(name: str, rate: Rate, counts: Sums, *, days: str) -> Explanation:
     return Explanation(titles()[name], sentence % numbers, tuple(rows), warning, text)
 
 
-def _explanations(counts: Sums) -> dict[str, tuple[str, str, str, str, str, str, str]]:
+def _explanations(counts: Sums) -> dict[str, Texts]:
     """Sentence, numerator, denominator, population, method, what not to conclude (in short, at length)."""
     routed = _("every prediction that came in; those of items that people had labelled before are left out")
     divided = _("above ÷ below, counted")

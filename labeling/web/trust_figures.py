@@ -119,7 +119,8 @@ def figures_of(
 ) -> Figures:
     """Everything between the filters and the foot of the page."""
     zone = ZoneInfo(project.time_zone)
-    whole = get_trust_report(project, replace(query, by=None, reviewer=None), tests_before=tests_before)
+    all_together = replace(query, by=None, reviewer=None)
+    whole = get_trust_report(project, all_together, tests_before=tests_before, names=_TABLE)
     many = (whole.window.last - whole.window.first).days >= 2 * NOW_DAYS
     now = latest_of(whole, zone, days=NOW_DAYS) if many else Latest(whole.window, whole.now, whole.counts)
     days = days_text(now.window, zone)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from labeling.ids import first_id_at
+from labeling.ids import first_id_at, moment_of
 from labeling.projects.models import LabelSchema, Project
 from labeling.routing.models import PolicyVersion
 from labeling.trust import watched
@@ -234,3 +236,15 @@ def test_a_project_without_rare_labels_says_nothing_and_reads_nothing(world: Wor
     answer = world.api("otto").get("/projects/letters/trust/").expect(200)
     assert answer["miss_rates"] == []
     assert "miss_rate" not in answer["now"]
+
+
+def test_an_upgrade_counts_from_an_hour_later_on() -> None:
+    """Until then processes of the release before may still write answers without their true label."""
+    history = History()
+    migration = import_module("labeling.migrations.0028_truths")
+    (statement,) = [one.sql for one in migration.Migration.operations if hasattr(one, "sql")]
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    history.project.refresh_from_db()
+    later = moment_of(history.project.truths_from) - timezone.now()
+    assert timedelta(minutes=59) < later < timedelta(minutes=61)

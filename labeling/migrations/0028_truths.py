@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
     Answers about earlier predictions stay out of these counts until `rebuild_rollups` has counted everything again.
     """
 
-    dependencies = [("labeling", "0025_alert_deliveries")]
+    dependencies = [("labeling", "0027_sentences_in_rows")]
 
     operations = [
         migrations.AddField(

@@ -5,9 +5,10 @@ somebody has said so. Automatic results tell their true label only where a blind
 many; what people labelled before use counts once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from labeling.errors import Sentence, say
 from labeling.trust.figures import (
     CLOPPER_PEARSON,
     CONFIDENCE_SEQUENCE,
@@ -16,6 +17,7 @@ from labeling.trust.figures import (
     Rate,
     Sums,
 )
+from labeling.trust.ranges import NO_NOTE
 from labeling.trust.rates import AutoGroup, miss_rate, miss_rate_interval
 
 __all__ = ["LabelMisses", "cannot_say", "misses_of"]
@@ -41,7 +43,7 @@ class LabelMisses:
     cases: float = 0.0
 
 
-def cannot_say(label: str, why: str) -> LabelMisses:
+def cannot_say(label: str, why: Sentence) -> LabelMisses:
     """A label of which nothing is known."""
     return LabelMisses(label, Rate(None, None, None, 0, 0, _POPULATION.format(label=label), "none", why))
 
@@ -65,7 +67,7 @@ def misses_of(
     due = every.review + every.fallback_manual - every.overflowed
     done = every.confirmed + every.corrected + every.shadow_done + every.rejected
     seen = replace(
-        cannot_say(label, "nothing was automatic"),
+        cannot_say(label, say("nothing was automatic")),
         automatic=sum(group.total for group in groups),
         checked=sum(group.checked for group in covered),
         missed=sum(group.missed for group in covered),
@@ -81,9 +83,9 @@ def misses_of(
     if not groups:
         return seen
     if not covered:
-        return _silent(seen, "not audited: no blind check is finished, so nothing can be said")
+        return _silent(seen, say("not audited: no blind check is finished, so nothing can be said"))
     if not seen.cases:
-        return _silent(seen, "nobody has seen a case of it")
+        return _silent(seen, say("nobody has seen a case of it"))
     totals, checked, missed, found = zip(*(group[1:] for group in covered), strict=True)
     value, _variance = miss_rate(totals, checked, missed, found, by_people)
     known = (seen.by_people, seen.by_people + seen.open + seen.answered)
@@ -129,15 +131,31 @@ def _added(parts: Iterable[Sums]) -> Sums:
     return Sums(*(max(0, count) for count in total))
 
 
-def _silent(seen: LabelMisses, why: str) -> LabelMisses:
+def _silent(seen: LabelMisses, why: Sentence) -> LabelMisses:
     return replace(seen, rate=replace(seen.rate, note=why))
 
 
-def _note(seen: LabelMisses, unchecked: int, *, anchored: bool) -> str:
-    parts: Sequence[str] = (
-        f"{unchecked} automatic predictions of periods without a finished check are left out" if unchecked else "",
-        f"{seen.open} reviews are open: the range allows for cases among them" if seen.open else "",
-        f"the fallback answered {seen.answered}: the range allows for cases among them" if seen.answered else "",
-        "" if anchored else NOT_FOR_DECISIONS,
-    )  # fmt: skip
-    return "; ".join(filter(None, parts))
+def _note(seen: LabelMisses, unchecked: int, *, anchored: bool) -> Sentence:
+    parts = []
+    if unchecked:
+        parts.append(
+            say(
+                "{unchecked} automatic predictions of periods without a finished check are left out",
+                unchecked=unchecked,
+            )
+        )
+    if seen.open:
+        parts.append(say("{open} reviews are open: the range allows for cases among them", open=seen.open))
+    if seen.answered:
+        parts.append(
+            say(
+                "the fallback answered {answered}: the range allows for cases among them",
+                answered=seen.answered,
+            )
+        )
+    if not anchored:
+        parts.append(NOT_FOR_DECISIONS)
+    note = NO_NOTE
+    for part in parts:
+        note = say("{note}; {more}", note=note, more=part) if note else part
+    return note

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from labeling.errors import say
 from labeling.ids import moment_of
 from labeling.projects.models import Project, TaskType
 from labeling.projects.queries import get_schema_body
@@ -57,7 +58,7 @@ def read_misses(
     zone = ZoneInfo(project.time_zone)
     first = day_of(moment_of(project.truths_from), zone) + _DAY if project.truths_from else window.first
     if first > window.last or (project.truths_from and project.simulation):
-        why = f"answers are counted by true label from {first} on"
+        why = say("answers are counted by true label from {first} on", first=first)
         return [cannot_say(label, why) for label in labels] if policy["alpha_by_label"] else []
     counts, truths = rows.read_truths(
         project.pk, (max(first, window.first), window.last), versions, [slice_value(name) for name in labels]
@@ -67,7 +68,7 @@ def read_misses(
     found = [
         misses_of(name, chances, counts, truths.get(slice_value(name), {}), anchored=anchored)
         if name in complete
-        else cannot_say(name, f"beyond the {MAX_SLICE_VALUES} labels that are counted apart")
+        else cannot_say(name, say("beyond the {most} labels that are counted apart", most=MAX_SLICE_VALUES))
         for name in labels
     ]
     if not policy["alpha_by_label"]:

@@ -10,6 +10,7 @@ from labeling.trust.figures import NOT_FOR_DECISIONS
 from labeling.trust.missed_labels import LabelMisses
 from labeling.web.trust_explanations import Explanation, method_text
 from labeling.web.trust_words import FEWEST, Whisker, range_text, rate_text, whisker
+from labeling.web.wording import in_language
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def _row(one: LabelMisses, days: str) -> MissRow:
         of=_("%(n)s cases seen, %(missed)s of them in blind checks of automatic results that said something else")
         % {"n": thin(rate.n), "missed": thin(rate.count)}
         if rate.value is not None
-        else rate.note,
+        else in_language(rate.note),
         whisker=whisker(rate, 1.0) if rate.value is not None else None,
         told=_explanation(one, days),
     )  # fmt: skip
@@ -67,7 +68,7 @@ def _explanation(one: LabelMisses, days: str) -> Explanation:
         (_("Range"), f"{range_text(rate)}; {method_text(rate)}" if range_text(rate) else method_text(rate)),
     ]  # fmt: skip
     if rate.note and rate.note != NOT_FOR_DECISIONS:
-        rows.append((_("Note"), rate.note))
+        rows.append((_("Note"), in_language(rate.note)))
     return Explanation(
         _("Missed: %(label)s") % numbers,
         _(

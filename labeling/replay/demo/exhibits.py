@@ -116,8 +116,8 @@ _BIOPSIES = Exhibit(
     guidelines="""\
 # Benign or malignant?
 
-Each item is one smear of a breast biopsy: ten measures of its cell nuclei, with their standard error and the mean of the
-three largest ("worst").
+Each item is one smear of a breast biopsy: ten measures of its cell nuclei, with their standard error and the mean of \
+the three largest ("worst").
 
 * Nothing that the model calls malignant is applied without a person.
 * Look at *concave points*, *perimeter* and *area* of the worst nuclei first.

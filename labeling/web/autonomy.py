@@ -27,6 +27,7 @@ from labeling.trust.readers import tests_shown_before
 from labeling.trust.services import ensure_folded
 from labeling.trust.steering import accept_level, find_version, lower_level, resume_automatic
 from labeling.web.frame import ProjectFrame, project_frame
+from labeling.web.low_words import LowWords, find_low_words
 from labeling.web.page import page
 from labeling.web.trust_words import at_most
 from labeling.web.wording import in_language
@@ -117,6 +118,7 @@ class AutonomyPage:
     next_words: str
     signals: Sequence[SignalWords]
     lower_choices: Sequence[Rung]
+    proposed: LowWords | None = None
 
     @property
     def mode(self) -> str:
@@ -155,6 +157,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         next_words=next_words(chosen) if chosen else "",
         signals=signal_words(chosen) if chosen else [],
         lower_choices=_lower_choices(chosen),
+        proposed=find_low_words(frame.project) if frame.may_lead else None,
     )
     return render(request, "autonomy/overview.html", {"frame": frame, "autonomy": context})
 

@@ -20,9 +20,11 @@ from labeling.projects.queries import get_output_schema
 from labeling.routing.models import PolicyPeriod, PolicyVersion
 from labeling.routing.queries import get_policy
 from labeling.trust.models import SliceKind, SliceValue
+from labeling.trust.services import ensure_folded
 from labeling.web.frame import ProjectFrame, project_frame
+from labeling.web.low_words import LowWords, find_low_words
 from labeling.web.page import is_fragment, page
-from labeling.web.policy_form import Draft
+from labeling.web.policy_form import Draft, decimal_text
 from labeling.web.policy_words import (
     Difference,
     PreviewRow,
@@ -59,6 +61,7 @@ class PolicyPage:
     versions: Sequence[VersionLine] = ()
     labels: Sequence[str] = ()
     segments: Sequence[str] = ()
+    proposed: LowWords | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class Preview:
 
 @page("GET", "POST")
 def detail(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show the policy; a lead saves the next version, from the one in force or from an older one (`?version=3`)."""
+    """Show the policy; a lead saves the next version, from the one in force, from an older one (`?version=3`), or with another
+    `low` in it (`?low=0.75`)."""
     posting = request.method == "POST"
     frame = project_frame(request, slug, Permission.LEAD if posting else Permission.SEE, tab="policy")
     version = get_policy(frame.project, frame.project.policy_number)
@@ -89,7 +93,11 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
             return redirect("policy:detail", slug)
     else:
         draft = _first_draft(request, frame, version)
-    context = _editor(frame, version, draft)
+    proposed = None
+    if frame.may_lead and not posting:
+        ensure_folded(frame.project.pk)
+        proposed = find_low_words(frame.project)
+    context = _editor(frame, version, draft, proposed=proposed)
     return render(request, "policy/detail.html", context, status=422 if draft.has_errors else 200)
 
 
@@ -112,13 +120,27 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _first_draft(request: HttpRequest, frame: ProjectFrame, version: PolicyVersion) -> Draft:
-    """The policy in force, or an older one to go back to; its number that does not exist is not found."""
+    """The policy in force, or an older one to go back to; its number that does not exist is not found. With another `low` where
+    a proposal was followed: nothing is saved by that."""
     wanted, note = request.GET.get("version", ""), ""
     start = version
     if wanted.isdecimal() and len(wanted) < 9 and int(wanted) != version.number:
         start = get_policy(frame.project, int(wanted))
         note = _("Back to v%(number)d") % {"number": start.number}
-    return Draft.of_body(start.body, frame.project.task_type, number=version.number, note=note)
+    body = start.body
+    low = _threshold(request.GET.get("low", ""))
+    if low is not None and low != body["low"]:
+        said = {"before": decimal_text(body["low"]), "after": decimal_text(low)}
+        body, note = {**body, "low": low}, _("Low from %(before)s to %(after)s") % said
+    return Draft.of_body(body, frame.project.task_type, number=version.number, note=note)
+
+
+def _threshold(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0.0 <= value <= 1.0 else None
 
 
 def _publish(draft: Draft, frame: ProjectFrame, version: PolicyVersion) -> int | None:
@@ -155,7 +177,12 @@ def _preview(project: Project, before: Mapping[str, Any], body: dict[str, Any]) 
 
 
 def _editor(
-    frame: ProjectFrame, version: PolicyVersion, draft: Draft, *, preview: Preview | None = None
+    frame: ProjectFrame,
+    version: PolicyVersion,
+    draft: Draft,
+    *,
+    preview: Preview | None = None,
+    proposed: LowWords | None = None,
 ) -> dict[str, Any]:
     """The context of the page and of its live part. A form that is not sent yet shows the thresholds it begins with."""
     form, project = draft.form, frame.project
@@ -180,6 +207,7 @@ def _editor(
             versions=_versions(project, version),
             labels=get_output_schema(project).label_order,
             segments=_segments(project),
+            proposed=proposed,
         ),
     }
 

@@ -76,7 +76,7 @@ def test_the_answer_has_the_contracts_shape_and_counts_what_was_just_committed(h
     assert not TrustDelta.objects.exists()
     assert body["is_current"] is True
     assert set(body["now"]) >= NAMES
-    assert set(body["autonomy"]) == AUTONOMY_KEYS | {"scopes", "stopped"}
+    assert set(body["autonomy"]) == AUTONOMY_KEYS | {"scopes", "stopped", "proposed_low"}
     assert body["series"]
     for point in body["series"]:
         assert set(point) == {"start", "end", "rates"}

@@ -20,6 +20,7 @@ from labeling.projects.models import Project
 from labeling.routing.models import Stop
 from labeling.trust.certificates import Certificate, main_certificate, read_certificates
 from labeling.trust.looking import look_at_project
+from labeling.trust.low import read_proposed_low
 from labeling.trust.models import AutonomyEvent
 from labeling.trust.queries import Autonomy
 from labeling.trust.steering import accept_level, find_version, lower_level, resume_automatic
@@ -190,7 +191,8 @@ def autonomy_body(project: Project, rates: Autonomy, certificates: Sequence[Cert
         if figures["mode"] == "off":
             body |= {"share": rates.share, "audit_rate": rates.audit_rate}
     scopes = [certificate.as_json() for certificate in certificates]
-    return {**body, "stopped": stopped, "scopes": scopes}
+    proposed = read_proposed_low(project)
+    return {**body, "stopped": stopped, "scopes": scopes, "proposed_low": proposed and proposed.as_json()}
 
 
 def steered(project: Project) -> dict[str, Any]:

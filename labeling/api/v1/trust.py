@@ -123,6 +123,21 @@ class ScopeOut(serializers.Serializer[Any]):
     levels = LevelOut(many=True)
 
 
+class ProposedLowOut(serializers.Serializer[Any]):
+    direction = serializers.ChoiceField(["raise", "lower"])
+    low = serializers.FloatField(help_text="As the policy has it")
+    proposed = serializers.FloatField(help_text="An edge of the counts by confidence; never above `high`")
+    rate = RateOut(
+        help_text="Of the band that would change its route: suggestions left unchanged, or right ones among those that people "
+        "labelled without seeing them"
+    )
+    share = serializers.FloatField(
+        help_text="Of the predictions of the last 28 days that would have changed their route"
+    )
+    per_day = serializers.FloatField()
+    model_version = serializers.CharField(help_text="Whose suggestions the evidence is about")
+
+
 class AutonomyOut(serializers.Serializer[Any]):
     level = serializers.IntegerField(allow_null=True)
     share = serializers.FloatField(allow_null=True)
@@ -138,6 +153,11 @@ class AutonomyOut(serializers.Serializer[Any]):
     )
     scopes = ScopeOut(many=True, help_text="Every model version and label group, the busiest first")
     stopped = serializers.BooleanField()
+    proposed_low = ProposedLowOut(
+        allow_null=True,
+        help_text="Another `low` that saves people work, for a person to decide; null where the evidence speaks for none. Of the whole "
+        "project and since `low` was last changed, whatever was asked",
+    )
 
 
 class WindowOut(serializers.Serializer[Any]):

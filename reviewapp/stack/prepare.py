@@ -41,9 +41,9 @@ def main() -> int:
         _wait_for_services(home, env)
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reviewapp.settings")
         django.setup()
-        _migrate(home)
+        migrate(home)
         _call("bootstrap")
-        _collect_static(home)
+        collect_static(home)
         # The web server alone first: it is what people wait for, and everything imports at its start.
         _start(home, "web")
         _wait_for_web(env)
@@ -80,7 +80,7 @@ def _wait_for_services(home: Home, env: Environment) -> None:
             raise SettingError(f"REDIS_URL: the broker cannot be reached: {error}.") from error
 
 
-def _migrate(home: Home) -> None:
+def migrate(home: Home) -> None:
     """Apply what is missing, one instance at a time."""
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
@@ -95,7 +95,7 @@ def _migrate(home: Home) -> None:
             _call("migrate", interactive=False, verbosity=1)
 
 
-def _collect_static(home: Home) -> None:
+def collect_static(home: Home) -> None:
     """Collect again only when a file of the product or of a package changed."""
     record = home.run / "static-fingerprint"
     fingerprint = _static_fingerprint()

@@ -29,6 +29,7 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 PREFIX = "reviewapp-test-"
 OWNER = "owner.pid"
 EXTERNAL = "REVIEWAPP_TEST_DATABASE_URL"
+SHARED = "REVIEWAPP_TEST_SHARED"
 
 
 @contextmanager
@@ -150,7 +151,14 @@ def pytest_load_initial_conftests() -> Generator[None, object, object]:
     """Before pytest-django reads the settings: a home and addresses of this run's own."""
     end_on_sigterm()
     os.environ.update(environment(_run.home))
+    # Processes that run tests side by side inherit it from the one that started them, which outlives them.
+    os.environ.setdefault(SHARED, str(_run.home.path))
     return (yield)
+
+
+def shared_folder() -> Path | None:
+    """A folder that all processes of this test run see, gone with it; None outside a test run."""
+    return Path(os.environ[SHARED]) if SHARED in os.environ else None
 
 
 def pytest_unconfigure() -> None:

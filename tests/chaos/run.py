@@ -27,6 +27,7 @@ from tests.chaos.faults import Target, strike
 from tests.chaos.histories import Histories
 from tests.chaos.recovery import NotRecoveredError, wait_until_recovered
 from tests.chaos.report import Recovery, Report, count_acknowledged
+from tests.stack import prepared
 from tests.stack.instance import PROJECT, Instance, clean_environment
 
 POSTERS, REVIEWERS, READERS = 2, 4, 2
@@ -50,6 +51,7 @@ def instance_under_fire() -> Iterator[tuple[Instance, Control, Path]]:
     instance = Instance(folder / "home")
     control = Control(folder / "control.json")
     control.say()
+    prepared.lay(instance.home)
     try:
         instance.start(**control.environment)
         yield instance, control, folder

@@ -11,12 +11,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.stack import prepared
 from tests.stack.instance import Instance
 
 
 @pytest.fixture
 def instance(home: Path) -> Iterator[Instance]:
-    """An instance that is not started yet, and is gone after the test."""
+    """An instance that is not started yet, and is gone after the test. Its home is prepared, and has no user yet."""
+    found = Instance(home)
+    prepared.lay(found.home)
+    yield found
+    found.clean_up()
+
+
+@pytest.fixture
+def new_instance(home: Path) -> Iterator[Instance]:
+    """The same with a home that does not exist yet, for what a first start does."""
     found = Instance(home)
     yield found
     found.clean_up()
@@ -34,6 +44,7 @@ def running() -> Iterator[Instance]:
     """One running instance for all tests of a module that leave it running."""
     with temporary_home() as path:
         found = Instance(path)
+        prepared.lay(found.home)
         try:
             found.start()
             yield found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import urllib.request
@@ -90,6 +91,11 @@ def test_two_homes_run_side_by_side_and_end_alone(instance: Instance, running: I
     instance.start()
     wait_for(lambda: running.answers("/readyz"), BACK_WITHIN_S, "the other instance is ready")
     wait_for(lambda: instance.answers("/readyz"), BACK_WITHIN_S, "this instance is ready")
+    secret_key, another = (one.home.path / "secret_key" for one in (instance, running))
+    assert secret_key.read_bytes() != another.read_bytes()
+    first, second = (one.home.credentials.read_text(encoding="utf-8") for one in (instance, running))
+    assert json.loads(first)["password"] != json.loads(second)["password"]
+    assert json.loads(first)["api_key"] != json.loads(second)["api_key"]
 
     instance.kill()
     instance.start()

@@ -113,9 +113,9 @@ def test_manage_says_one_sentence_too(home: Path) -> None:
     )
 
 
-def test_everything_in_the_home_is_private(instance: Instance) -> None:
-    instance.start()
-    files = instance.home
+def test_everything_in_the_home_is_private(new_instance: Instance) -> None:
+    new_instance.start()
+    files = new_instance.home
     assert stat.S_IMODE(files.credentials.stat().st_mode) == 0o600
     assert stat.S_IMODE((files.path / "secret_key").stat().st_mode) == 0o600
     assert files.path.stat().st_mode & 0o067 == 0

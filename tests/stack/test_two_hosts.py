@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 
 from labeling.replay.credentials import read_credentials
+from tests.stack import prepared
 from tests.stack.conftest import temporary_home
 from tests.stack.instance import Instance, wait_for
 
@@ -80,6 +81,7 @@ def hosts() -> Iterator[tuple[Host, Host]]:
     with temporary_home() as first_home, temporary_home() as second_home:
         first, second = Instance(first_home), Instance(second_home)
         secret = secrets.token_hex(32)
+        prepared.lay(first.home)
         try:
             first.start(SECRET_KEY=secret)
             services = first.home.recorded_services()

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.replay.replaying import recount, synthetic_rows, write_rows
+from tests.stack import prepared
 from tests.stack.instance import PROJECT, Instance, clean_environment
 
 pytestmark = pytest.mark.slow
@@ -29,6 +30,7 @@ def instance() -> Iterator[Instance]:
     """A running product. Not below pytest's own folder, which is closed to PostgreSQL's user."""
     home = Path(tempfile.gettempdir()) / f"reviewapp-kills-{secrets.token_hex(6)}"
     found = Instance(home)
+    prepared.lay(found.home)
     try:
         found.start()
         yield found

@@ -16,7 +16,7 @@ endif
 # Tests and checks look at the demo's code too.
 DEV_NEEDS := $(STAMPS)/run $(STAMPS)/demo $(STAMPS)/dev $(STAMPS)/npm
 
-.PHONY: help trust-life run test test-fast bench bench-quick chaos check format demo screenshots schema requirements clean
+.PHONY: help trust-life run test test-fast bench bench-quick chaos soak fuzz check format demo screenshots schema requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ test-fast: $(DEV_NEEDS) ## the tests that are not marked slow
 
 chaos: $(DEV_NEEDS) ## kill, pause and cut a loaded instance and check what it promised (FAULTS=12 SEED= ONLY= MINUTES=)
 	@CHAOS_KEEP="$(CHAOS_KEEP)" FAULTS="$(FAULTS)" SEED="$(SEED)" ONLY="$(ONLY)" MINUTES="$(MINUTES)" exec $(BIN)/python -m tests.chaos
+
+soak: $(DEV_NEEDS) ## a quarter of a million requests, after which the web workers are no larger (REQUESTS=40000 in each of six rounds)
+	@REQUESTS="$(or $(REQUESTS),40000)" exec $(BIN)/python -m pytest -n 0 tests/stack/test_memory.py $(ARGS)
+
+fuzz: $(DEV_NEEDS) ## send the API what its schema allows and forbids, more of it than the tests do (EXAMPLES=100 for each operation)
+	@EXAMPLES="$(or $(EXAMPLES),100)" exec $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/api/test_schema.py $(ARGS)
 
 bench: $(DEV_NEEDS) ## the benchmarks, on an instance of their own (ARGS=--only=NAME,...)
 	@exec $(BIN)/python -m bench $(ARGS)

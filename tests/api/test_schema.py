@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from tests.world import World
 
 PREFIX = "/api/v1"
 EXAMPLES = settings(
-    max_examples=12,
+    max_examples=int(os.environ.get("EXAMPLES") or 5),  # `make fuzz` asks for more
     derandomize=True,
     database=None,
     deadline=None,

@@ -8,6 +8,17 @@ import shutil
 import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+LONG = (
+    "tests/chaos/",
+    "tests/backup/test_drill.py",
+    "tests/stack/",
+    "tests/journeys/",
+    "tests/api/test_schema.py",
+    "tests/api/test_access.py",
+    "tests/trust/test_life.py",
+)
+"""Where tests take ten seconds and more. They begin first, so that no process ends with one while the others have nothing left;
+those that share an instance are beside each other then, and stay in one process."""
 
 
 def find_browser() -> str | None:
@@ -17,7 +28,10 @@ def find_browser() -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without a browser, leave its tests out and say so; where one is required, fail."""
+    """Long ones first. Without a browser, leave its tests out and say so; where one is required, fail."""
+    items.sort(
+        key=lambda item: next((turn for turn, place in enumerate(LONG) if place in item.nodeid), len(LONG))
+    )
     browser_tests = [item for item in items if item.get_closest_marker("browser")]
     if not browser_tests or find_browser():
         return

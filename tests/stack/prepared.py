@@ -20,6 +20,7 @@ from reviewapp.stack.home import Home
 from tests.stack.instance import PROJECT, clean_environment
 
 KEPT = ("postgres", "static", "run/static-fingerprint")
+"""The first one is not in the home where PostgreSQL's user cannot enter the temporary folder; then each start makes its own."""
 
 
 def lay(home: Home) -> None:
@@ -33,8 +34,7 @@ def lay(home: Home) -> None:
         if not source.exists():
             _make(source)
     home.prepare()
-    for part in KEPT:
-        _copy(source / part, home.path / part)
+    _copy(source, home.path)
 
 
 def _make(target: Path) -> None:
@@ -57,16 +57,17 @@ def _make(target: Path) -> None:
                 stdout=subprocess.DEVNULL,
                 check=True,
             )
-        for part in KEPT:
-            _copy(home.path / part, draft / part)
+        _copy(home.path, draft)
     draft.rename(target)
 
 
 def _copy(source: Path, target: Path) -> None:
-    """With owners and modes, which PostgreSQL insists on; it replaces an empty folder."""
-    if target.is_dir():
-        target.rmdir()
-    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+    """With owners and modes, which PostgreSQL insists on; what is copied replaces an empty folder."""
+    for part in KEPT:
+        if (target / part).is_dir():
+            (target / part).rmdir()
+        if (source / part).exists():
+            subprocess.run(["cp", "-a", str(source / part), str(target / part)], check=True)
 
 
 def _prepare_from_inside() -> None:

@@ -41,7 +41,13 @@ from labeling.pipeline.settling import (
 )
 from labeling.projects.access import Permission, require
 from labeling.review import services as review
-from labeling.review.claiming import OpenQueue, claim_after_decision, claim_with_decision, show_claims
+from labeling.review.claiming import (
+    OpenQueue,
+    claim_after_decision,
+    claim_with_decision,
+    open_queue,
+    show_claims,
+)
 from labeling.review.claims import Claim
 from labeling.review.models import Purpose, ReviewQueue, ReviewTask, TaskState
 from labeling.review.showing import shown_prediction
@@ -95,7 +101,7 @@ def decide(
         require(by, repeated.project_id, Permission.REVIEW)
         body = _body(repeated, _key_of(repeated))
         if and_next:
-            body["next"] = _next(_queue_of(repeated), by, token)
+            body["next"] = _next(_queue_of(repeated, by), by, token)
         return DecisionAnswer(False, body)
     body = _body(made.decision, made.item)
     if and_next:
@@ -151,12 +157,11 @@ def _next(within: OpenQueue, by: Actor, token: str, claim: Claim | None = None) 
     return show_claims(within.project, [claim])[0].as_json() if claim else None
 
 
-def _queue_of(decision: Decision) -> OpenQueue:
-    """The queue that a decision was made in: an escalated task has left it for the leads'."""
+def _queue_of(decision: Decision, by: Actor) -> OpenQueue:
+    """The queue that a decision was made in, if this person may still take tasks from it: an escalated task has left it."""
     task = ReviewTask.objects.select_related("project", "queue").get(pk=decision.task_id)
-    if decision.verdict != Verdict.ESCALATED:
-        return OpenQueue(task.project, task.queue)
-    return OpenQueue(task.project, ReviewQueue.objects.get(project=task.project, slug=DEFAULT_QUEUE))
+    slug = DEFAULT_QUEUE if decision.verdict == Verdict.ESCALATED else task.queue.slug
+    return open_queue(by, task.project.slug, slug)
 
 
 def _superseded(task: ReviewTask, corrected: Decision | None, counting: int | None) -> int | None:

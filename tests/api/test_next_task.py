@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from labeling.projects.models import Membership
 from labeling.review.models import ReviewTask
 from tests.world import Api, World, a_row, in_threads
 
@@ -66,6 +67,19 @@ def test_escalating_goes_on_in_the_queue_that_was_left(rita: Api, held: dict[str
     assert rita.decide(held, "escalated", next=True).expect(200)["next"] == first["next"]
 
 
+def test_a_repeat_brings_nothing_from_a_queue_that_one_may_not_take_from_any_more(
+    world: World, rita: Api, held: dict[str, Any]
+) -> None:
+    for task in (held, rita.claim_one()):
+        rita.decide(task, "escalated").expect(201)
+    lea = world.api("lea")
+    task = lea.claim_one(queue="leads")
+    lea.decide(task, "confirmed").expect(201)
+    Membership.objects.filter(project=world.letters, user__username="lea").update(role="reviewer")
+    lea.decide(task, "confirmed", next=True).expect(403)
+    assert not ReviewTask.objects.filter(state="claimed").exists()
+
+
 def test_a_task_of_ones_own_that_was_skipped_comes_back_when_nothing_else_waits(
     rita: Api, held: dict[str, Any]
 ) -> None:
@@ -80,14 +94,12 @@ def test_two_who_decide_at_once_never_get_the_same_task(live_world: World) -> No
     live_world.api("otto").predict([a_row() for _ in range(60)]).expect(200)
     people = [live_world.api(person) for person in live_world.newcomers(2)]
 
-    def work(api: Api) -> list[int]:
-        task, done = api.claim_one(), []
+    def work(api: Api, task: dict[str, Any] | None) -> list[int]:
+        done = []
         while task:
             done.append(task["task"])
             task = api.decide(task, "confirmed", next=True).expect(201)["next"]
         return done
 
-    one, other = in_threads([partial(work, api) for api in people])
-    assert one
-    assert other
+    one, other = in_threads([partial(work, api, api.claim_one()) for api in people])
     assert len(set(one) | set(other)) == len(one) + len(other) == 60

@@ -51,7 +51,7 @@ bench: $(DEV_NEEDS) ## the benchmarks, on an instance of their own (ARGS=--only=
 bench-quick: $(DEV_NEEDS) ## the same with small sizes, in a minute and a half
 	@exec $(BIN)/python -m bench --quick $(ARGS)
 
-trust-life: $(DEV_NEEDS) ## a whole life of earned autonomy over HTTP, about a quarter of an hour (DATA=folder of replay files)
+trust-life: $(DEV_NEEDS) ## a whole life of earned autonomy over HTTP, about ten minutes (DATA=folder of replay files)
 	@exec $(BIN)/python -m tests.trust.life $(DATA) $(ARGS)
 
 check: $(DEV_NEEDS) ## format, lint, types, import contract, templates, migration and OpenAPI drift

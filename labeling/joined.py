@@ -24,7 +24,7 @@ class Columns(Generic[M]):
         values = row[start : start + len(self.names)]
         if values[self._key] is None:
             return None
-        # What `from_db` makes, without its signals and a descriptor for each column: a decision reads eight of them.
+        # What `from_db` makes, without its signals and a descriptor for each column: a decision and the next task read ten of them.
         found = self._model.__new__(self._model)
         found._state = ModelState()
         found._state.adding, found._state.db = False, DEFAULT_DB_ALIAS

@@ -105,7 +105,8 @@ class _Load(NamedTuple):
 def simulate_policy(*, project: Project, body: Any) -> Simulation:
     """Route the predictions of the last 28 days (a sample of about 20,000 where there are more) with a draft. Changes nothing.
 
-    Where evidence rules, automatic is what it certifies today under the draft's limits. Settled predictions are left out. Raises InvalidError naming wrong fields.
+    Where evidence rules, automatic is what it certifies today under the draft's limits. Settled predictions are left out.
+    Raises InvalidError naming wrong fields.
     """
     schema = get_output_schema(project)
     draft = compile_policy(body, schema=schema)

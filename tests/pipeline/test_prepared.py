@@ -27,7 +27,7 @@ from labeling.review.services import claim_statement
     ids=["row with task and outcome", "row", "hold", "decision", "claim", "queue"],
 )
 def test_the_driver_takes_it_apart_once(statement: str) -> None:
-    """Beyond these bounds psycopg looks for the parameters anew each time, which took a millisecond a row."""
+    """Beyond these bounds psycopg looks for the parameters anew each time: a tenth of the work for a single row, by profile."""
     parameters = set(re.findall(r"%\((\w+)\)s", statement))
     assert parameters
     assert len(parameters) <= MAX_CACHED_STATEMENT_PARAMS

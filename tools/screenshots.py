@@ -63,11 +63,10 @@ def main() -> int:
     options.to.mkdir(parents=True, exist_ok=True)
     if options.home:
         return take_all(options.home, options.to)
-    with (
-        tempfile.TemporaryDirectory(prefix="reviewapp-shots-") as folder,
-        running(Path(folder) / "home") as home,
-    ):
-        return take_all(home, options.to)
+    with tempfile.TemporaryDirectory(prefix="reviewapp-shots-") as folder:
+        Path(folder).chmod(0o711)  # PostgreSQL's user enters it, or its data would lie elsewhere and stay
+        with running(Path(folder) / "home") as home:
+            return take_all(home, options.to)
 
 
 @contextmanager

@@ -87,14 +87,14 @@ def offer_decision(*, decision: Decision) -> None:
     """A decision was made: its label is to enter the project's datasets. Offered again, it changes nothing.
 
     A rejection takes away what the item's earlier label brought. Sentinels are no work on data, escalations no answer, and a
-    blind check without an answer leaves the label alone: these offer nothing.
+    blind check or a shadow review without an answer leaves the label alone: these offer nothing.
     Call it in the transaction of the decision, holding the item: the offers of one item must come one after the other.
     """
     if decision.purpose == Purpose.SENTINEL or decision.verdict == Verdict.ESCALATED:
         return
     if decision.output is not None:
         _offer(_OFFER, decision)
-    elif decision.purpose != Purpose.AUDIT:
+    elif decision.purpose not in (Purpose.AUDIT, Purpose.SHADOW):
         offer_removal(decision=decision)
 
 

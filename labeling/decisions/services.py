@@ -147,7 +147,7 @@ def find_repeated(*, task_id: int, token: str, answer: Answer, by: Actor) -> Dec
 
 def apply_decision(*, decision: Decision, current: AcceptedLabel, task_type: str) -> bool | None:
     """Make `current` what it is once the decision counts; nothing is written. Whether what is served changes, or none where
-    the label is left alone: a blind check that cannot tell."""
+    the label is left alone: a look at what was served already that cannot tell."""
     if _leaves_label_alone(decision):
         return None
     changes = current.revision == 0 or not _same_label(task_type, current.output, decision.output)
@@ -187,15 +187,17 @@ def restore_label(
 ) -> None:
     """A correction was undone: what `decision`, the one before it, had said counts and is served again.
 
-    A blind check without an answer had left the model's own output in place.
+    A blind check without an answer had left in place what was served: the model's own output, or the fallback's.
     """
     if not _leaves_label_alone(decision):
         accept_label(decision=decision, current=current, task_type=task_type)
         return
-    output = core_output(task_type, prediction.output)
+    is_fallback = decision.purpose == Purpose.SHADOW
+    output = core_output(task_type, (is_fallback and prediction.final_output) or prediction.output)
     if _same_label(task_type, current.output, output):
         return
-    outcome_id = _serve(current, prediction_id=prediction.pk, output=output, origin=Origin.AUTO)
+    origin = Origin.FALLBACK if is_fallback else Origin.AUTO
+    outcome_id = _serve(current, prediction_id=prediction.pk, output=output, origin=origin)
     add_outcomes(current.project_id, ids=[outcome_id], of_predictions=False)
 
 
@@ -260,7 +262,7 @@ def _serve(label: AcceptedLabel, *, prediction_id: int, output: dict[str, Any], 
 
 
 def _leaves_label_alone(decision: Decision) -> bool:
-    return decision.purpose == Purpose.AUDIT and decision.verdict == Verdict.REJECTED
+    return decision.purpose in (Purpose.AUDIT, Purpose.SHADOW) and decision.verdict == Verdict.REJECTED
 
 
 def _append_outcome(decision: Decision, revision: int) -> int:

@@ -18,6 +18,9 @@ from labeling.review.models import Exclusion, Purpose, ReviewTask, TaskState
 from labeling.routing.models import PolicyPeriod
 from labeling.sentences import restored
 
+# What a model service must not know of before it is done: its results were served, and somebody looks all the same.
+_CHECKS = (Purpose.AUDIT, Purpose.SHADOW, Purpose.ADJUDICATION)
+
 
 def get_item_story(project: Project, key: str, *, hides_open_checks: bool = False) -> dict[str, Any]:
     """An item by its client id, with everything that happened to it: predictions with their routes and what was in force,
@@ -95,7 +98,7 @@ def _tasks(item_id: int, *, hides_open_checks: bool) -> list[dict[str, Any]]:
     """Each task with who holds it and who passed it on. What a task is for is told to nobody who may still meet it."""
     shown = ReviewTask.objects.filter(item_id=item_id).exclude(purpose=Purpose.SENTINEL)
     if hides_open_checks:
-        shown = shown.exclude(~Q(state=TaskState.DECIDED), purpose__in=(Purpose.AUDIT, Purpose.ADJUDICATION))
+        shown = shown.exclude(~Q(state=TaskState.DECIDED), purpose__in=_CHECKS)
     tasks = list(shown.select_related("queue", "claimed_by", "overflowed").order_by("id"))
     events = HistoryEvent.objects.filter(subject__in=[f"task:{task.pk}" for task in tasks])
     told: dict[str, list[HistoryEvent]] = {}

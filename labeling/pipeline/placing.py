@@ -23,8 +23,10 @@ from labeling.routing.conditions import facts_of
 from labeling.routing.policy import Policy, is_drawn
 from labeling.routing.queries import RoutingRules
 from labeling.trust.buckets import bucket_of
+from labeling.trust.counting import route_counts
 from labeling.trust.deltas import Place
 from labeling.trust.timegrid import keys_of
+from labeling.trust.worth import SHADOW_RATE
 
 # An enumeration's value is looked up anew at every use; these are used for every row.
 _AUTO: Final = Route.AUTO.value
@@ -184,7 +186,7 @@ def _place_one(
     if route == _AUTO and row.segment in period.forced_segments:
         route, reason = "review", "segment"
     output = _served_now(rules, route, candidate)
-    audit_probability = period.audit_rate if route == _AUTO else 0.0
+    audit_probability = 0.0 if output is None else period.audit_rate if route == _AUTO else SHADOW_RATE
     audited = audit_probability > 0 and is_drawn(rules.secret, prediction_id, audit_probability)
     prediction = RoutedPrediction(
         id=prediction_id,
@@ -236,8 +238,11 @@ def _served_now(rules: RoutingRules, route: str, candidate: Candidate) -> dict[s
 
 
 def _task(door: Door, prediction: RoutedPrediction, task_id: int, *, served: bool) -> NewTask | None:
-    """Review for the middle tier, a label without suggestion for a manual fallback, a blind check for a drawn audit."""
-    if prediction.audited:
+    """Review for the middle tier, a label without suggestion for a manual fallback and for a drawn answer of one that answers by
+    itself, a blind check for a drawn audit."""
+    if prediction.audited and prediction.route == _FALLBACK:
+        kind, purpose = TaskKind.LABEL, Purpose.SHADOW
+    elif prediction.audited:
         blind = door.rules.policy.body["blind_audit"]
         kind, purpose = (TaskKind.LABEL if blind else TaskKind.REVIEW), Purpose.AUDIT
     elif served:
@@ -264,17 +269,8 @@ def _task(door: Door, prediction: RoutedPrediction, task_id: int, *, served: boo
     )
 
 
-def _counts(route: str, *, audited: bool, unanswered: bool) -> dict[str, int]:
-    counts = {"total": 1, route: 1}
-    if audited:
-        counts["audit_due"] = 1
-    if route == _FALLBACK and unanswered:
-        counts["fallback_manual"] = 1
-    return counts
-
-
 _COUNTS: Final[Mapping[tuple[str, bool, bool], Mapping[str, int]]] = {
-    (route, audited, unanswered): _counts(route, audited=audited, unanswered=unanswered)
+    (route, audited, unanswered): route_counts(route, drawn=audited, manual=unanswered)
     for route in (_AUTO, _REVIEW, _FALLBACK)
     for audited in (False, True)
     for unanswered in (False, True)

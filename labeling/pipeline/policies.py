@@ -17,15 +17,15 @@ from labeling.trust.minorities import unprotected_labels
 _LEAST_LABELS = 500
 _MOST_LABELS = 5_000
 
-# What people said of reviewed predictions counts once, of audited ones for all that were not drawn.
+# What people said of reviewed predictions counts once, of drawn ones for all that were not drawn.
 _SHARES = """
     select label, sum(weight) from (
         select decision.output->>'label' as label,
-               case when prediction.route = 'auto' then 1 / prediction.audit_probability else 1 end as weight
+               case when decision.purpose in ('audit', 'shadow') then 1 / prediction.audit_probability else 1 end as weight
         from labeling_decision decision
         join labeling_prediction prediction on prediction.id = decision.prediction_id
         where decision.project_id = %(project)s and decision.output->>'label' is not null
-          and decision.purpose in ('review', 'audit', 'fallback')
+          and decision.purpose in ('review', 'audit', 'fallback', 'shadow')
           and (prediction.route <> 'auto' or prediction.audit_probability > 0)
           and not exists (select from labeling_withdrawal where decision_id = decision.id)
         order by decision.id desc limit %(most)s

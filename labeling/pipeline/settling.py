@@ -14,7 +14,7 @@ from labeling.ingestion.models import Prediction, Route
 from labeling.pipeline import second_looks
 from labeling.projects.models import TaskType
 from labeling.review.models import Purpose, ReviewTask
-from labeling.trust.counting import Answer, Told, difference, reviewer_counts, told_by
+from labeling.trust.counting import Answer, Told, difference, is_as_served, reviewer_counts, told_by
 from labeling.trust.deltas import Place, append_delta, cell_entry, place_of
 from labeling.trust.timegrid import day_of
 
@@ -114,11 +114,19 @@ def told_of(
     """What the standing decisions about an item say of one prediction; the task `finished` is about to be done."""
     is_kept = task.project.task_type == TaskType.CLASSIFICATION and prediction.pk >= task.project.truths_from
     answers = [
-        Answer(one.purpose, one.verdict, one.agreed, one.output["label"] if is_kept and one.output else None)
+        Answer(
+            one.purpose,
+            one.verdict,
+            one.agreed,
+            one.output["label"] if is_kept and one.output else None,
+            one.purpose == Purpose.SHADOW
+            and is_as_served(task.project.task_type, one.output, prediction.final_output),
+        )
         for one in standing
         if one.prediction_id == prediction.pk
     ]
-    waiting = prediction.audited and bool(answers) and second_looks.is_open(prediction, finished=finished)
+    is_audit = prediction.audited and prediction.route == Route.AUTO
+    waiting = is_audit and bool(answers) and second_looks.is_open(prediction, finished=finished)
     return told_by(prediction.route, answers, audited=prediction.audited, waiting=waiting)
 
 
@@ -185,6 +193,8 @@ def _accept(decision: Decision, current: AcceptedLabel, task_type: str) -> None:
 
 
 def _is_served(task: ReviewTask, prediction: Prediction) -> bool:
+    if task.purpose == Purpose.SHADOW:
+        return True
     return prediction.route == Route.AUTO and task.purpose in (Purpose.AUDIT, Purpose.ADJUDICATION)
 
 

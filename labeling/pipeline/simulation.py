@@ -1,7 +1,7 @@
 """What a draft policy would have done to past traffic, before it is put in force: beside what was, and beside today's policy."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
@@ -21,6 +21,7 @@ from labeling.routing.queries import get_policy
 from labeling.trust.drafting import Beginnings, FirstStep, begins_in_force, begins_under, first_steps
 from labeling.trust.figures import Rate, Stratum, Sums, rates_of
 from labeling.trust.services import ensure_folded
+from labeling.trust.worth import SHADOW_RATE
 
 __all__ = ["DAYS", "Side", "Simulation", "simulate_policy"]
 
@@ -33,7 +34,7 @@ _ASKED_ABOUT = "past predictions that would be automatic, judged by what people 
 class Side:
     """What one policy makes of the traffic. Rates are shares of it; tasks, checks, hours and wrong results are per day.
 
-    `checks` are blind checks, second reviews and test items. `error` is the share of wrong outputs among what is automatic.
+    `checks` are blind checks, second reviews, shadow reviews and test items. `error` is the share of wrong outputs among what is automatic.
     """
 
     counts: dict[str, int]
@@ -96,10 +97,11 @@ class _Sent(NamedTuple):
 
 
 class _Load(NamedTuple):
-    """What people do besides: chance of a blind check, further answers for each review."""
+    """What people do besides: chance of a blind check, further answers for each review, chance of a shadow review."""
 
     audits: Callable[[float], float]
     per_review: float
+    shadows: float = SHADOW_RATE
 
 
 def simulate_policy(*, project: Project, body: Any) -> Simulation:
@@ -127,22 +129,26 @@ def simulate_policy(*, project: Project, body: Any) -> Simulation:
     for row, sent in zip(past.rows, drafted, strict=True):
         if sent.route != row.route:
             moved[row.route, sent.route] += row.weight
-    audited = sum(row.weight for row in past.rows if row.audited and row.route == Route.AUTO)
-    automatic = sum(row.weight for row in past.rows if row.route == Route.AUTO)
-    share_audited = audited / automatic if automatic else 0.0
+    share_audited = _share_drawn(row for row in past.rows if row.route == Route.AUTO)
+    share_shadowed = _share_drawn(row for row in past.rows if row.route == Route.FALLBACK and not row.manual)
     return Simulation(
         predictions=past.total,
         replayed=len(past.rows),
         is_sample=past.is_sample,
         since=past.since,
         until=past.until,
-        was=_side(past, as_was, chances, _Load(lambda _: share_audited, 0.0), seconds),
+        was=_side(past, as_was, chances, _Load(lambda _: share_audited, 0.0, share_shadowed), seconds),
         today=_side(past, as_today, chances, _load(today), seconds),
         would_be=_side(past, drafted, chances, _load(draft), seconds),
         moved={routes: round(count) for routes, count in moved.items()},
         seconds_per_decision=seconds,
         first_steps=first_steps(draft),
     )
+
+
+def _share_drawn(rows: Iterable[PastPrediction]) -> float:
+    weights = [(row.weight, row.weight * row.audited) for row in rows]
+    return sum(drawn for _, drawn in weights) / sum(weight for weight, _ in weights) if weights else 0.0
 
 
 def _send(policy: Policy, row: PastPrediction, begins: Beginnings) -> _Sent:
@@ -180,11 +186,12 @@ def _side(
     load: _Load,
     seconds: float | None,
 ) -> Side:
-    sums, reviews, by_hand = dict.fromkeys(ROUTES, 0.0), 0.0, 0.0
+    sums, reviews, by_hand, answered = dict.fromkeys(ROUTES, 0.0), 0.0, 0.0, 0.0
     for row, (route, is_by_hand) in zip(past.rows, sent, strict=True):
         sums[Route(route)] += row.weight
         reviews += row.weight * (route == Route.REVIEW)
         by_hand += row.weight * is_by_hand
+        answered += row.weight * (route == Route.FALLBACK and not is_by_hand)
     total = sum(sums.values())
     error = _error(past, sent, chances)
     if not past.rows:
@@ -192,7 +199,8 @@ def _side(
             dict.fromkeys(map(str, ROUTES), 0), dict.fromkeys(map(str, ROUTES)), None, None, None, error, None
         )
     automatic = sums[Route.AUTO] / past.days
-    checks = automatic * load.audits(automatic) + reviews / past.days * load.per_review
+    checks = automatic * load.audits(automatic)
+    checks += (reviews * load.per_review + answered * load.shadows) / past.days
     tasks = by_hand / past.days
     return Side(
         counts={str(route): round(count) for route, count in sums.items()},
@@ -217,6 +225,7 @@ def _error(past: PastTraffic, sent: Sequence[_Sent], chances: dict[int, float]) 
             counts = totals.setdefault(row.period_id, defaultdict(float))
             counts["total"] += row.weight
             counts[row.route] += row.weight
+            counts["fallback_manual"] += row.weight * (row.route == Route.FALLBACK and row.manual)
             for name, count in row.answered.items():
                 counts[name] += count
     if not totals:

@@ -29,6 +29,8 @@ class Permission(Enum):
     """What can be asked for: the roles that may, and the key scopes of which one is needed."""
 
     SEE = _Rule(_ALL, frozenset(Scope))
+    # How much waits tells what was drawn for a check, which a model service must not know.
+    SEE_WORK = _Rule(_ALL, frozenset({Scope.REVIEW, Scope.MANAGE}))
     READ_ITEMS = _Rule(_READERS, frozenset({Scope.INGEST, Scope.DATASETS_READ, Scope.MANAGE}))
     READ_TRUST = _Rule(_ALL, frozenset({Scope.INGEST, Scope.DATASETS_READ, Scope.MANAGE}))
     READ_DATASETS = _Rule(_READERS, frozenset({Scope.DATASETS_READ, Scope.MANAGE}))

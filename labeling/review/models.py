@@ -38,6 +38,7 @@ class Purpose(models.TextChoices):
     REVIEW = "review", _("Review")
     AUDIT = "audit", _("Audit")
     FALLBACK = "fallback", _("Fallback")
+    SHADOW = "shadow", _("Shadow Review")
     SECOND_REVIEW = "second_review", _("Second Review")
     ADJUDICATION = "adjudication", _("Adjudication")
     SENTINEL = "sentinel", _("Sentinel")

@@ -6,8 +6,9 @@ equal to a recount by construction, whatever is undone, corrected or adjudicated
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
+from labeling.decisions.diffing import equal
 from labeling.decisions.models import Verdict
 from labeling.ingestion.models import Route
 from labeling.review.models import Purpose
@@ -17,6 +18,7 @@ __all__ = [
     "Told",
     "changes",
     "difference",
+    "is_as_served",
     "label_counts",
     "reviewer_counts",
     "route_counts",
@@ -31,19 +33,20 @@ N = TypeVar("N", int, float)
 _ABOUT: dict[str, frozenset[str]] = {
     Route.REVIEW: frozenset({Purpose.REVIEW, Purpose.ADJUDICATION}),
     Route.AUTO: frozenset({Purpose.AUDIT, Purpose.ADJUDICATION}),
-    Route.FALLBACK: frozenset({Purpose.FALLBACK, Purpose.AUDIT, Purpose.ADJUDICATION}),
+    Route.FALLBACK: frozenset({Purpose.FALLBACK, Purpose.SHADOW, Purpose.ADJUDICATION}),
 }
 _UNCOUNTED = frozenset({Purpose.SENTINEL})
 
 
 class Answer(NamedTuple):
-    """A decision that was not withdrawn: why the task existed, what was said, whether it equals the model's output, and the
-    label given, where an output is a single label."""
+    """A decision that was not withdrawn: why the task existed, what was said, whether it equals the model's output, the label
+    given, where an output is a single label, and in a shadow review whether it equals what the fallback had answered."""
 
     purpose: str
     verdict: str
     agreed: bool | None
     label: str | None = None
+    as_served: bool = False
 
 
 class Told(NamedTuple):
@@ -53,13 +56,16 @@ class Told(NamedTuple):
     truth: str | None = None
 
 
-def route_counts(route: str, *, audited: bool = False, manual: bool = False) -> Counts:
-    """What a prediction adds when it is routed. `manual`: the fallback is a person. Settled ones add nothing."""
+def route_counts(route: str, *, drawn: bool = False, manual: bool = False) -> Counts:
+    """What a prediction adds when it is routed. `manual`: the fallback is a person. `drawn`: somebody looks although it was
+    answered. Settled ones add nothing."""
     if route == Route.SETTLED:
         return {}
     counts = {"total": 1, str(route): 1}
-    if route == Route.AUTO and audited:
+    if route == Route.AUTO and drawn:
         counts["audit_due"] = 1
+    if route == Route.FALLBACK and drawn:
+        counts["shadow_due"] = 1
     if route == Route.FALLBACK and manual:
         counts["fallback_manual"] = 1
     return counts
@@ -71,7 +77,8 @@ def label_counts(
     """What the standing answers of one prediction add, in the order they were given.
 
     The adjudicator's answer settles, else the last one. A blind check that differs, or that cannot tell, counts as an error
-    at once: waiting for the adjudicator would let right answers in early and wrong ones late, which flatters the model.
+    at once: waiting for the adjudicator would let right answers in early and wrong ones late, which flatters the model. So does
+    a shadow review that cannot tell, and there is no adjudicator of those.
     `waiting`: a second person is asked, so the error is counted as open too, and alarms wait for it.
     """
     return told_by(route, answers, audited=audited, waiting=waiting).counts
@@ -116,6 +123,11 @@ def difference(after: Mapping[str, N], before: Mapping[str, N]) -> dict[str, N]:
     return {name: change for name, change in changes.items() if change}
 
 
+def is_as_served(task_type: str, label: Mapping[str, Any] | None, served: Mapping[str, Any] | None) -> bool:
+    """Whether a label says what had been answered before anybody looked; not where there is no label."""
+    return bool(label and served) and equal(task_type, label or {}, served or {})
+
+
 def _settled_counts(route: str, answer: Answer) -> Counts:
     rejected = answer.verdict == Verdict.REJECTED
     agreed = answer.verdict == Verdict.CONFIRMED or (
@@ -126,6 +138,9 @@ def _settled_counts(route: str, answer: Answer) -> Counts:
             return {"audit_done": 1}
         adjudicated = {"audit_err_adjudicated": 1} if answer.purpose == Purpose.ADJUDICATION else {}
         return {"audit_done": 1, "audit_err": 1} | adjudicated
+    if answer.purpose == Purpose.SHADOW:
+        wrong = {"shadow_err": int(rejected or not agreed), "shadow_served_err": int(not answer.as_served)}
+        return {"shadow_done": 1} | {name: 1 for name, is_wrong in wrong.items() if is_wrong}
     if rejected:
         return {"rejected": 1}
     if route == Route.REVIEW:

@@ -45,8 +45,10 @@ class _EntryCounts(TypedDict, total=False):
     skipped: int
     escalated: int
     overflowed: int
+    shadow_due: int
     shadow_done: int
     shadow_err: int
+    shadow_served_err: int
 
 
 class Entry(_EntryCounts):

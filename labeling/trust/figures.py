@@ -8,7 +8,7 @@ of being checked and across strata it had not (design: trust.md section 1).
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from operator import add
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from labeling.errors import Sentence, say
 from labeling.trust.ranges import (
@@ -25,6 +25,7 @@ from labeling.trust.ranges import (
     upper_end,
 )
 from labeling.trust.rates import corrected_rate, ht_rate
+from labeling.trust.worth import SHADOW_RATE
 
 __all__ = [
     "CLOPPER_PEARSON",
@@ -64,8 +65,10 @@ class Sums(NamedTuple):
     skipped: int = 0
     escalated: int = 0
     overflowed: int = 0
+    shadow_due: int = 0
     shadow_done: int = 0
     shadow_err: int = 0
+    shadow_served_err: int = 0
 
     def plus(self, other: "Sums") -> "Sums":
         """Counter by counter."""
@@ -101,7 +104,7 @@ _SHARES: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "review_rate": (("review",), ("total",), _ROUTED),
     "automation_rate": (("auto",), ("total",), _ROUTED),
     "fallback_rate": (("fallback",), ("total",), _ROUTED),
-    "human_touch_rate": (("review", "audit_due", "fallback_manual"), ("total",), _ROUTED),
+    "human_touch_rate": (("review", "audit_due", "fallback_manual", "shadow_due"), ("total",), _ROUTED),
     "confirmation_rate": (("confirmed",), ("confirmed", "corrected"), _REVIEWED),
     "correction_rate": (("corrected",), ("confirmed", "corrected"), _REVIEWED),
     "reject_rate": (("rejected",), ("confirmed", "corrected", "shadow_done", "rejected"), _FINISHED),
@@ -165,7 +168,7 @@ def _drafts(strata: Sequence[Stratum], known_items: KnownItems, wanted: Collecti
         drafts["model_error_rate"] = _model_error(strata, sums, auto)
     for name, repaired in (("served_error_rate", False), ("served_error_rate_after_audit", True)):
         if name in wanted:
-            drafts[name] = _served_error(sums, auto, known_items, audited_repaired=repaired)
+            drafts[name] = _served_error(strata, sums, auto, known_items, repaired=repaired)
     return drafts
 
 
@@ -210,6 +213,7 @@ class _Labelled(NamedTuple):
 
 
 def _labelled(strata: Sequence[Stratum], route: str) -> list[_Labelled]:
+    """Wrong is what the model said. A fallback is a person for all of a period's predictions, or answers all by itself."""
     found = []
     for audit_rate, sums in strata:
         if route == "auto":
@@ -218,11 +222,26 @@ def _labelled(strata: Sequence[Stratum], route: str) -> list[_Labelled]:
             chance, total, wrong = 1.0, sums.review, sums.corrected
             labelled = sums.confirmed + sums.corrected
         else:
-            chance, total, labelled, wrong = 1.0, sums.fallback, sums.shadow_done, sums.shadow_err
-        labelled, wrong = max(labelled, 0), max(wrong, 0)
+            chance = 1.0 if sums.fallback_manual > 0 else SHADOW_RATE
+            total, labelled, wrong = sums.fallback, sums.shadow_done, sums.shadow_err
         if total > 0 or labelled > 0:
-            found.append(_Labelled(chance, max(total, labelled), labelled, min(wrong, labelled)))
+            found.append(_possible(chance, total, labelled, wrong))
     return found
+
+
+def _answered(strata: Sequence[Stratum]) -> list[_Labelled]:
+    """What the fallback answered by itself. Wrong is what it said, not what the model would have."""
+    return [
+        _possible(SHADOW_RATE, sums.fallback, sums.shadow_done, sums.shadow_served_err)
+        for _, sums in strata
+        if sums.fallback > 0 and sums.fallback_manual <= 0
+    ]
+
+
+def _possible(chance: float, total: int, labelled: int, wrong: int) -> _Labelled:
+    """Counts between the two deltas of a change may be impossible for a moment."""
+    labelled, wrong = max(labelled, 0), max(wrong, 0)
+    return _Labelled(chance, max(total, labelled), labelled, min(wrong, labelled))
 
 
 def _weighted_rate(cells: Sequence[_Labelled]) -> tuple[float, float]:
@@ -256,42 +275,70 @@ def _model_error(strata: Sequence[Stratum], sums: Sums, auto: Draft) -> Draft:
     known = min(1.0, total / sums.total) if sums.total else 0.0
     if 1.0 - known > UNCOVERED_MAX:
         return Draft(None, note=_unlabelled(sums, auto))
-    rate = variance = 0.0
-    groups: tuple[Group, ...] = ()
-    for cells in routes:
-        own_rate, own_variance = _weighted_rate(_covered(cells))
-        share = sum(c.total for c in cells) / total
-        rate, variance = rate + share * own_rate, variance + share * share * own_variance
-        groups += _groups(_covered(cells), total)
-    n, wrong = sum(group.n for group in groups), sum(group.wrong for group in groups)
+    parts = [_part(cells, total) for cells in routes]
+    rate = sum(part.share * part.rate for part in parts)
     note = NO_NOTE
     if known < 1.0:
         note = say(
             "{share:.1%} of the predictions took a route without any label; the range allows for them",
             share=1 - known,
         )
-    return Draft(rate, n, wrong, groups, variance, factor=known, rest=1.0 - known, note=note)
+    return _drafted(rate, parts, factor=known, rest=1.0 - known, note=note)
 
 
-def _served_error(sums: Sums, auto: Draft, known_items: KnownItems, *, audited_repaired: bool) -> Draft:
-    """(auto share x auto error + reviewed share x what reviewers let through or break) / all; a person's label without a
-    suggestion counts as right, what the fallback answered is not known. With `audited_repaired`, wrong results that a blind check found do not count any more.
+def _served_error(
+    strata: Sequence[Stratum], sums: Sums, auto: Draft, known_items: KnownItems, *, repaired: bool
+) -> Draft:
+    """(auto share x auto error + share the fallback answered x how often it is wrong + reviewed share x what reviewers let
+    through or break) / all; a person's label without a suggestion counts as right. What the fallback answered for want of
+    people is not known. With `repaired`, wrong results that a drawn look found do not count any more.
     """
     if sums.total <= 0:
         return Draft(None)
     if sums.auto and auto.value is None:
         return Draft(None, note=auto.note)
-    unknown = (sums.fallback - sums.fallback_manual + sums.overflowed) / sums.total
+    served = [cells for cells in (_labelled(strata, "auto"), _answered(strata)) if cells]
+    looked = [cells for cells in served if any(c.labelled for c in cells)]
+    unseen = sum(c.total for cells in served if cells not in looked for c in cells)
+    unknown = (unseen + sums.overflowed) / sums.total
     if unknown > UNCOVERED_MAX:
-        return Draft(None, note=say("what a constant or rule answers is not checked"))
-    repaired = min(sums.audit_done, sums.auto) if audited_repaired else 0
-    share = (sums.auto - repaired) / sums.total
+        return Draft(None, note=say("nobody has looked at what the fallback answered"))
     residual, residual_high, note = _reviewers_residual(sums, known_items)
     rest = residual_high + unknown
-    if auto.value is None or share == 0.0:
+    total = sum(c.total for cells in looked for c in cells)
+    left = [
+        1.0 - sum(c.labelled for c in cells) / sum(c.total for c in cells) if repaired else 1.0
+        for cells in looked
+    ]
+    if not any(left):
         return Draft(residual, rest=rest, note=note)
-    value = share * auto.value + residual
-    return replace(auto, value=value, factor=share, rest=rest, note=note)
+    parts = [_part(cells, total) for cells in looked]
+    share = total / sums.total
+    value = share * sum(part.share * rest_of * part.rate for part, rest_of in zip(parts, left, strict=True))
+    ends = {"factor": share * max(left), "low_factor": share * min(left)}
+    return _drafted(value + residual, parts, **ends, rest=rest, note=note)
+
+
+class _Part(NamedTuple):
+    """One route of a rate over several: its share of their predictions, and what its labels say."""
+
+    share: float
+    rate: float
+    variance: float
+    groups: tuple[Group, ...]
+
+
+def _part(cells: Sequence[_Labelled], total: int) -> _Part:
+    covered = _covered(cells)
+    return _Part(sum(c.total for c in cells) / total, *_weighted_rate(covered), _groups(covered, total))
+
+
+def _drafted(value: float, parts: Sequence[_Part], **ends: Any) -> Draft:
+    """The draft of a rate made of routes; `ends` are what else a `Draft` is told."""
+    groups = tuple(group for part in parts for group in part.groups)
+    variance = sum(part.share * part.share * part.variance for part in parts)
+    n, wrong = sum(group.n for group in groups), sum(group.wrong for group in groups)
+    return Draft(value, n, wrong, groups, variance, **ends)
 
 
 def _reviewers_residual(sums: Sums, known_items: KnownItems) -> tuple[float, float, Sentence]:

@@ -52,7 +52,7 @@ class ProposedLow:
     """A proposal with the figures a person needs: of the band, what people said and how much comes in.
 
     `moved` of `total` predictions of the last `days` days would have taken the other route. `fallback` is the policy's mode: unless
-    a person labels, nobody looks at what is below `low`, and nothing can be learnt there.
+    a person labels, people look only at the drawn part of what is below `low` (`worth.SHADOW_RATE`).
     """
 
     proposal: LowProposal

@@ -1,8 +1,8 @@
 """From counts to miss rates of rare labels. Pure.
 
 Two kinds of counts meet: of all predictions, by policy period, and of those whose true label is the one in question, as far as
-somebody has said so. Automatic results tell their true label only where a blind check was drawn, so each such case stands for
-many; what people labelled before use counts once.
+somebody has said so. What was served at once, by the model or by a fallback, tells its true label only where somebody was
+drawn to look, so each such case stands for many; what people labelled before use counts once.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,18 +18,20 @@ from labeling.trust.figures import (
     Sums,
 )
 from labeling.trust.ranges import NO_NOTE
-from labeling.trust.rates import AutoGroup, miss_rate, miss_rate_interval
+from labeling.trust.rates import AutoGroup, OtherGroup, miss_rate, miss_rate_interval
+from labeling.trust.worth import SHADOW_RATE
 
 __all__ = ["LabelMisses", "cannot_say", "misses_of"]
 
-_POPULATION = "predictions whose true label is {label}: by what people said before use, and by blind checks of automatic results"
+_POPULATION = "predictions whose true label is {label}: by what people said before use, and by blind checks of what was served at once"
 
 
 @dataclass(frozen=True, slots=True)
 class LabelMisses:
     """How often a label was missed. `missed` and `found` are its cases among the `checked` of `automatic` results, `by_people`
-    those that people labelled before use, `cases` an estimate of all there were. Of what people were to label `open` has no
-    answer yet, `answered` was left to the fallback."""
+    those that people labelled before use, `shadowed` those among what the fallback answered and a person was drawn for, `cases`
+    an estimate of all there were. Of what people were to label `open` has no answer yet; of the `answered`, which were left to
+    the fallback, nobody has labelled any."""
 
     label: str
     rate: Rate
@@ -38,6 +40,7 @@ class LabelMisses:
     missed: int = 0
     found: int = 0
     by_people: int = 0
+    shadowed: int = 0
     open: int = 0
     answered: int = 0
     cases: float = 0.0
@@ -63,23 +66,27 @@ def misses_of(
     """
     groups = _groups(chances, counts, truths)
     covered = [group for group in groups if group.checked]
+    shadow = _answered_by_itself(counts, truths)
+    others = [shadow] if shadow.checked else []
     every, said = _added(counts.values()), _added(truths.values())
     due = every.review + every.fallback_manual - every.overflowed
-    done = every.confirmed + every.corrected + every.shadow_done + every.rejected
+    done = every.confirmed + every.corrected + every.shadow_done - shadow.checked + every.rejected
     seen = replace(
         cannot_say(label, say("nothing was automatic")),
         automatic=sum(group.total for group in groups),
         checked=sum(group.checked for group in covered),
         missed=sum(group.missed for group in covered),
         found=sum(group.found for group in covered),
-        by_people=said.confirmed + said.corrected + said.shadow_done,
+        by_people=said.confirmed + said.corrected + said.shadow_done - shadow.cases,
+        shadowed=shadow.cases,
         open=max(0, due - done),
-        answered=max(0, every.fallback - every.fallback_manual + every.overflowed),
+        answered=every.overflowed + (0 if others else shadow.total),
     )
     # What waits is taken to hold as many cases as what was answered; the range allows for any number.
-    by_people = seen.by_people * max(1.0, due / done) if done else 0.0
+    elsewhere = seen.by_people * max(1.0, due / done) if done else 0.0
+    elsewhere += sum(other.total * other.cases / other.checked for other in others)
     stands_for = sum(group.total * (group.missed + group.found) / group.checked for group in covered)
-    seen = replace(seen, cases=stands_for + by_people)
+    seen = replace(seen, cases=stands_for + elsewhere)
     if not groups:
         return seen
     if not covered:
@@ -87,15 +94,15 @@ def misses_of(
     if not seen.cases:
         return _silent(seen, say("nobody has seen a case of it"))
     totals, checked, missed, found = zip(*(group[1:] for group in covered), strict=True)
-    value, _variance = miss_rate(totals, checked, missed, found, by_people)
+    value, _variance = miss_rate(totals, checked, missed, found, elsewhere)
     known = (seen.by_people, seen.by_people + seen.open + seen.answered)
-    low, high = miss_rate_interval(covered, known, at_every_look=anchored)
+    low, high = miss_rate_interval(covered, known, at_every_look=anchored, others=others)
     method = CLOPPER_PEARSON if not anchored else CONFIDENCE_SEQUENCE if len(covered) == 1 else WEIGHTED
     rate = Rate(
         value=value,
         low=min(low, value),
         high=max(high, value),
-        n=seen.missed + seen.found + seen.by_people,
+        n=seen.missed + seen.found + seen.by_people + seen.shadowed,
         count=seen.missed,
         population=seen.rate.population,
         method=method,
@@ -122,6 +129,15 @@ def _groups(
         missed = min(said.audit_err, cases)
         found.append(AutoGroup(chance, every.auto, checked, missed, cases - missed))
     return found
+
+
+def _answered_by_itself(counts: Mapping[int, Sums], truths: Mapping[int, Sums]) -> OtherGroup:
+    """What constants and rules answered: all of a period or nothing of it, each with the same chance of a shadow review."""
+    periods = [period for period, sums in counts.items() if sums.fallback_manual <= 0]
+    every = _added(counts[period] for period in periods)
+    checked = min(every.shadow_done, every.fallback)
+    said = _added(truths[period] for period in periods if period in truths)
+    return OtherGroup(SHADOW_RATE, every.fallback, checked, min(said.shadow_done, checked))
 
 
 def _added(parts: Iterable[Sums]) -> Sums:

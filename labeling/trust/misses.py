@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from labeling.trust.evidence import weighted_bounds
 from labeling.trust.intervals import check_delta, clopper_pearson, confidence_sequences
 
-__all__ = ["AutoGroup", "miss_rate", "miss_rate_interval"]
+__all__ = ["AutoGroup", "OtherGroup", "miss_rate", "miss_rate_interval"]
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +29,15 @@ class AutoGroup(NamedTuple):
     checked: int
     missed: int
     found: int
+
+
+class OtherGroup(NamedTuple):
+    """Results that were not automatic, of which a drawn part was looked at: `cases` are those of the rare label among them."""
+
+    chance: float
+    total: int
+    checked: int
+    cases: int
 
 
 def miss_rate(
@@ -45,7 +54,7 @@ def miss_rate(
         v_h = p_h (1-R)^2 + q_h R^2 - (p_h (1-R) - q_h R)^2,   p_h = (m_h + 1/2)/(n_h + 1),  q_h = f_h/n_h
 
     Stratum h has N_h automatic results, n_h of them checked at random; of the checked ones m_h are true cases that were served
-    as something else, f_h true cases served as such. `known` (K) are true cases that people labelled before use, each counted
+    as something else, f_h true cases served as such. `known` (K) are true cases that were not automatic, each counted
     once. Without weights the missed would count for too little: they are seen only where a check was drawn. M and F are
     unbiased; their ratio is up to a term of the order of its variance, which leans downwards while few cases were seen.
 
@@ -73,25 +82,34 @@ def miss_rate_interval(
     delta: float = 0.05,
     *,
     at_every_look: bool = False,
+    others: Sequence[OtherGroup] = (),
 ) -> tuple[float, float]:
     """Interval for `miss_rate` at 1 - delta: (low, high), (0, 1) where nothing can be said.
 
-        high = M_U / (M_U + F_L + K_L)      low = M_L / (M_L + F_U + K_U)
+        high = M_U / (M_U + F_L + O_L + K_L)      low = M_L / (M_L + F_U + O_U + K_U)
 
     M and F are bounded at delta / 2 each, so that both hold at once: from the checks of each chance (Clopper-Pearson, shared
     among the chances), or `at_every_look` by the confidence sequence, with several chances by the weighted e-process, which
-    allows audit rates that react to what was seen. `known` are the fewest and the most true cases among what people handled:
-    those found, and those with all that nobody has labelled. No bound is tighter than what was counted: at least m cases
-    were missed, at most m + N - n. ValueError for impossible counts, or delta outside (0, 1).
+    allows audit rates that react to what was seen. `others` are results that were not automatic and of which a drawn part was
+    looked at; their cases O are bounded alike, with a third of delta for each of the three. `known` are the fewest and the most
+    true cases among what people handled: those found, and those with all that nobody has labelled. No bound is tighter than
+    what was counted: at least m cases were missed, at most m + N - n. ValueError for impossible counts, or delta outside (0, 1).
     """
     check_delta(delta)
     groups = [group for group in groups if group.total > 0]
     if not groups:
         return 0.0, 0.0 if known[0] > 0.0 else 1.0
     _check_groups(*zip(*(group[1:] for group in groups), strict=True))
-    missed = _bound([(g.chance, g.total, g.checked, g.missed) for g in groups], delta / 2, at_every_look)
-    found = _bound([(g.chance, g.total, g.checked, g.found) for g in groups], delta / 2, at_every_look)
-    return _share(missed[0], found[1] + known[1], 0.0), _share(missed[1], found[0] + known[0], 1.0)
+    others = [other for other in others if other.total > 0]
+    each = delta / (3 if others else 2)
+    missed = _bound([(g.chance, g.total, g.checked, g.missed) for g in groups], each, at_every_look)
+    found = _bound([(g.chance, g.total, g.checked, g.found) for g in groups], each, at_every_look)
+    other = (0.0, 0.0)
+    if others:
+        _check_groups(*zip(*((o.total, o.checked, 0, o.cases) for o in others), strict=True))
+        other = _bound([(o.chance, o.total, o.checked, o.cases) for o in others], each, at_every_look)
+    rest = [known[end] + other[end] + found[end] for end in (0, 1)]
+    return _share(missed[0], rest[1], 0.0), _share(missed[1], rest[0], 1.0)
 
 
 def _bound(

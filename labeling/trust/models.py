@@ -46,8 +46,10 @@ COUNTERS = (
     "skipped",
     "escalated",
     "overflowed",  # of review: nobody came in time, the fallback has answered
+    "shadow_due",  # of fallback that answers by itself: drawn for a label all the same
     "shadow_done",  # fallback predictions that a person labelled
-    "shadow_err",
+    "shadow_err",  # of shadow_done: the model's output differs
+    "shadow_served_err",  # of shadow_done that were drawn: what the fallback had answered differs
 )
 REVIEWER_COUNTERS = (
     "reviewed",  # decisions, sentinels and gold items excluded
@@ -93,8 +95,10 @@ class Counts(models.Model):
     skipped = models.BigIntegerField(default=0)
     escalated = models.BigIntegerField(default=0)
     overflowed = models.BigIntegerField(default=0, db_default=0)
+    shadow_due = models.BigIntegerField(default=0, db_default=0)
     shadow_done = models.BigIntegerField(default=0)
     shadow_err = models.BigIntegerField(default=0)
+    shadow_served_err = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         abstract = True

@@ -70,7 +70,8 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A rate before its range. The range of the groups is multiplied by `factor`, its upper end raised by `rest`."""
+    """A rate before its range. The range of the groups is multiplied by `factor` (its lower end by `low_factor`, where that is
+    another one), its upper end raised by `rest`."""
 
     value: float | None
     n: int = 0
@@ -78,6 +79,7 @@ class Draft:
     groups: tuple[Group, ...] = ()
     variance: float = 0.0
     factor: float = 1.0
+    low_factor: float | None = None
     rest: float = 0.0
     note: Sentence = NO_NOTE
 
@@ -99,7 +101,8 @@ class Draft:
         if self.value is None:
             return Rate(None, None, None, self.n, self.count, population, NONE, self.note)
         low, high, method = self._range(found, anchored=anchored)
-        low, high = min(low * self.factor, self.value), max(high * self.factor + self.rest, self.value)
+        low_factor = self.factor if self.low_factor is None else self.low_factor
+        low, high = min(low * low_factor, self.value), max(high * self.factor + self.rest, self.value)
         note = self.note
         if method in (CLOPPER_PEARSON, HORVITZ_THOMPSON):
             note = say("{note}; {more}", note=note, more=NOT_FOR_DECISIONS) if note else NOT_FOR_DECISIONS

@@ -20,12 +20,13 @@ from labeling.trust.intervals import (
     confidence_sequences,
     wilson,
 )
-from labeling.trust.misses import AutoGroup, miss_rate, miss_rate_interval
+from labeling.trust.misses import AutoGroup, OtherGroup, miss_rate, miss_rate_interval
 
 __all__ = [
     "AutoGroup",
     "Detector",
     "DetectorState",
+    "OtherGroup",
     "alpha_effective",
     "clopper_pearson",
     "cohen_kappa",

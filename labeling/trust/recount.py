@@ -18,7 +18,7 @@ from labeling.errors import Sentence, say
 from labeling.projects.models import Project
 from labeling.review.models import Purpose
 from labeling.trust.buckets import EDGES
-from labeling.trust.counting import Answer, reviewer_counts, told_by
+from labeling.trust.counting import Answer, is_as_served, reviewer_counts, route_counts, told_by
 from labeling.trust.folding import TABLES, Folded, SliceKey, Table, fold_rows
 from labeling.trust.models import SliceKind, SliceValue
 from labeling.trust.timegrid import day_of, keys_of
@@ -42,7 +42,9 @@ _ANSWERED = """
                select from labeling_reviewtask task
                where task.item_id = prediction.item_id and task.prediction_id = prediction.id
                  and task.purpose = 'adjudication' and task.state in ('waiting', 'claimed')),
-           case when prediction.id >= %(truths_from)s then decision.output->>'label' end
+           case when prediction.id >= %(truths_from)s then decision.output->>'label' end,
+           case when decision.purpose = 'shadow' then decision.output end,
+           case when decision.purpose = 'shadow' then prediction.final_output end
     from labeling_decision decision
     join labeling_prediction prediction on prediction.id = decision.prediction_id
     where decision.project_id = %(project)s and prediction.route <> 'settled' and decision.purpose <> %(sentinel)s
@@ -130,7 +132,7 @@ def recount(project: Project) -> Folded:
     for row in _stream(_ROUTED.format(moment=moment), values):
         folded.add(project.pk, _routed_entry(row, zone))
     for _id, rows in groupby(_stream(_ANSWERED.format(moment=moment), values), key=lambda row: row[0]):
-        folded.add(project.pk, _answered_entry(list(rows), zone))
+        folded.add(project.pk, _answered_entry(project.task_type, list(rows), zone))
     for quarter, period, mv, bucket, segment, label, count in _stream(
         _OVERFLOWED.format(moment=moment), values
     ):
@@ -164,19 +166,18 @@ def compare_rollups(project: Project) -> list[Difference]:
 
 def _routed_entry(row: tuple[Any, ...], zone: ZoneInfo) -> dict[str, Any]:
     quarter, period, mv, bucket, segment, label, route, audited, manual, count = row
-    entry = _place(quarter, zone, period, mv, bucket, segment, label)
-    entry |= {"total": count, route: count}
-    if route == "auto" and audited:
-        entry["audit_due"] = count
-    if route == "fallback" and manual:
-        entry["fallback_manual"] = count
-    return entry
+    counts = route_counts(route, drawn=audited, manual=manual)
+    return _place(quarter, zone, period, mv, bucket, segment, label) | {
+        name: each * count for name, each in counts.items()
+    }
 
 
-def _answered_entry(rows: list[tuple[Any, ...]], zone: ZoneInfo) -> dict[str, Any]:
+def _answered_entry(task_type: str, rows: list[tuple[Any, ...]], zone: ZoneInfo) -> dict[str, Any]:
     _id, quarter, period, mv, bucket, segment, label, route, audited, *_ = rows[0]
     waiting = rows[0][12]
-    answers = [Answer(row[9], row[10], row[11], row[13]) for row in rows]
+    answers = [
+        Answer(row[9], row[10], row[11], row[13], is_as_served(task_type, row[14], row[15])) for row in rows
+    ]
     counts, truth = told_by(route, answers, audited=audited, waiting=waiting)
     return _place(quarter, zone, period, mv, bucket, segment, label) | counts | {"truth": truth}
 

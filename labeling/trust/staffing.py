@@ -74,14 +74,14 @@ def find_staffing(project: Project, queues: list[QueueState]) -> dict[int, Staff
 
 
 def _arrived(project: Project) -> tuple[tuple[int, ...], float]:
-    """Tasks made in each of the last 24 hours, and the mean of an hour since the first of them: reviews, fallbacks for people
-    and blind checks. A simulation has its own clock; its last day ends with its newest hour."""
+    """Tasks made in each of the last 24 hours, and the mean of an hour since the first of them: reviews, fallbacks for people,
+    blind checks and shadow reviews. A simulation has its own clock; its last day ends with its newest hour."""
     hours = TrustHour.objects.filter(project_id=project.pk)
     until = timezone.now()
     if project.simulation:
         newest = hours.aggregate(Max("hour"))["hour__max"]
         until = newest + _HOUR if newest else until
-    made = Sum("review") + Sum("fallback_manual") + Sum("audit_due")
+    made = Sum("review") + Sum("fallback_manual") + Sum("audit_due") + Sum("shadow_due")
     counts = [0] * HOURS_OF_ARRIVALS
     oldest = until
     for hour, tasks in hours.filter(hour__gte=until - ARRIVALS_OVER).values_list("hour").annotate(tasks=made):

@@ -27,9 +27,11 @@ from typing import Final, NamedTuple
 from labeling.trust.buckets import LAST_BUCKET, bucket_edges, bucket_of
 from labeling.trust.intervals import check_delta, confidence_sequence
 
-__all__ = ["WORTH", "LowProposal", "Seen", "propose_low"]
+__all__ = ["SHADOW_RATE", "WORTH", "LowProposal", "Seen", "propose_low"]
 
 WORTH: Final = 0.5
+# Where the fallback answers by itself, people label this share all the same, for ever: else nobody would see that it is worth it again.
+SHADOW_RATE: Final = 0.05
 DELTA: Final = 0.05
 
 

@@ -44,7 +44,7 @@ def _words(found: ProposedLow) -> LowWords:
     if proposal.raises:
         title = _("Reviewing costs more than it saves from %(begin)s to %(end)s")
         text = _("Of %(n)s suggestions of %(version)s with these confidences people left %(right)s unchanged: %(rate)s (%(range)s, true at every look with 95 %%). Below half, labelling without a suggestion is quicker. With low at %(low)s the fallback takes them: %(share)s of the traffic, about %(per_day)s a day.")  # fmt: skip
-        more = _("Nobody looks at what the fallback answers by itself, so whether they get better would not be seen: try low again by hand from time to time.")  # fmt: skip
+        more = _("Of what the fallback answers by itself people go on labelling 5 %%, drawn at random, so that it is seen when the suggestions get better.")  # fmt: skip
     else:
         title = _("Suggestions would save work from %(begin)s to %(end)s")
         text = _("Of %(n)s predictions of %(version)s with these confidences that people labelled without seeing them, %(right)s were right: %(rate)s (%(range)s, true at every look with 95 %%). Above half, a suggestion is quicker. With low at %(low)s they are reviewed with it: %(share)s of the traffic, about %(per_day)s a day.")  # fmt: skip
@@ -52,6 +52,6 @@ def _words(found: ProposedLow) -> LowWords:
     return LowWords(
         title=title % values,
         text=text % values,
-        more=more if found.fallback != "manual" else "",
+        more=more % values if found.fallback != "manual" else "",
         low=decimal_text(proposal.low),
     )

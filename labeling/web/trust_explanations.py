@@ -70,7 +70,7 @@ def _explanations(counts: Sums) -> dict[str, Texts]:
     routed = _("every prediction that came in; those of items that people had labelled before are left out")
     divided = _("above ÷ below, counted")
     by_route = _(
-        "in each policy period and band of confidence wrong ÷ labelled, times how many there were, added up: reviews by their corrections, automatic results by blind checks, fallbacks by the label people gave"
+        "in each policy period and band of confidence wrong ÷ labelled, times how many there were, added up: reviews by their corrections, automatic results by blind checks, fallbacks by the label people gave (where they answer by themselves: to those drawn)"
     )
     skipped = {"skipped": thin(counts.skipped)}
     return {
@@ -119,7 +119,9 @@ def _explanations(counts: Sums) -> dict[str, Texts]:
             routed,
             divided,
             _("Review, automatic and fallback add up to all."),
-            _("What the fallback does, a person without a suggestion or a fixed answer, is in the policy."),
+            _(
+                "What the fallback does, a person without a suggestion or a fixed answer, is in the policy. Of what it answers by itself people label 5 % all the same."
+            ),
         ),
         "model_error_rate": (
             _(
@@ -136,12 +138,14 @@ def _explanations(counts: Sums) -> dict[str, Texts]:
         ),
         "served_error_rate": (
             _(
-                "Of all %(total)s predictions (%(days)s), %(value)s left the product wrong: automatic ones by blind checks, reviewed ones by what reviewers let pass on test items."
+                "Of all %(total)s predictions (%(days)s), %(value)s left the product wrong: automatic ones and those the fallback answered by labels of people drawn at random, reviewed ones by what reviewers let pass on test items."
             ),
             _("%(count)s wrong among the checked, each weighted by how many it stands for"),
             _("%(n)s checked, standing for %(total)s predictions"),
             _("what was served, whatever the route"),
-            _("automatic share × its error, plus reviewed share × what reviewers leave or make wrong"),
+            _(
+                "automatic share × its error, plus the same of what the fallback answered, plus reviewed share × what reviewers leave or make wrong"
+            ),
             _("Do not read it as quality of the model."),
             _(
                 "People repair much of what the model gets wrong before it is used. When more becomes automatic it rises towards the model error."

@@ -56,13 +56,14 @@ def _explanation(one: LabelMisses, days: str) -> Explanation:
         "missed": thin(one.missed),
         "found": thin(one.found),
         "people": thin(one.by_people),
+        "shadowed": thin(one.shadowed),
         "checked": thin(one.checked),
         "automatic": thin(one.automatic),
         "days": days,
     }
     rows = [
         (_("Above"), _("%(missed)s missed, seen in %(checked)s blind checks of %(automatic)s automatic results; each stands for as many results as there are for a check") % numbers),
-        (_("Below"), _("about %(cases)s cases: %(people)s labelled by people before use, and those seen in checks (%(missed)s missed, %(found)s found), each for as many as it stands for") % numbers),
+        (_("Below"), _("about %(cases)s cases: %(people)s labelled by people before use, and those seen by people who were drawn to look (%(missed)s missed, %(found)s found, %(shadowed)s answered by the fallback), each for as many as it stands for") % numbers),
         (_("Who counts"), _("predictions whose true label is %(label)s, by the label that settled them; what cannot be labelled has none") % numbers),
         (_("How"), _("each case seen divided by its chance to be seen (Horvitz–Thompson), missed ones over all")),
         (_("Range"), f"{range_text(rate)}; {method_text(rate)}" if range_text(rate) else method_text(rate)),

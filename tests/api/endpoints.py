@@ -53,6 +53,7 @@ def _permission(members: str, scopes: str, **more: Any) -> Permission:
 
 ANY = "ingest review datasets:read manage"
 SEE = _permission("otto lea rita vic", ANY)
+SEE_WORK = _permission("otto lea rita vic", "review manage")
 READ_ITEMS = _permission("otto lea vic", "ingest datasets:read manage")
 READ_TRUST = _permission("otto lea rita vic", "ingest datasets:read manage")
 READ_DATASETS = _permission("otto lea vic", "datasets:read manage")
@@ -95,7 +96,7 @@ ENDPOINTS = [
     ),
     Endpoint("GET", _PROJECT, SEE),
     Endpoint("PATCH", _PROJECT, LEAD, {"name": "Post"}),
-    Endpoint("GET", f"{_PROJECT}queues/", SEE),
+    Endpoint("GET", f"{_PROJECT}queues/", SEE_WORK),
     Endpoint("PATCH", f"{_PROJECT}queues/<str:queue>/", LEAD, {"deadline_seconds": 3600}),
     Endpoint("GET", f"{_PROJECT}policy/", SEE),
     Endpoint("PUT", f"{_PROJECT}policy/", LEAD, {"high": 0.9}),

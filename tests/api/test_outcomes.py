@@ -13,6 +13,7 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from labeling.decisions.outcomes import number_all_outcomes, number_outcomes
+from labeling.pipeline import placing
 from tests.world import QUIET, Api, World, a_row, in_threads, uncommitted
 
 
@@ -41,7 +42,8 @@ def assert_revisions_rise(entries: list[dict[str, Any]]) -> None:
         last[entry["id"]] = entry["revision"]
 
 
-def test_an_entry_of_each_origin(world: World) -> None:
+def test_an_entry_of_each_origin(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "SHADOW_RATE", 0.0)  # chance has no part in this
     fallback = {"mode": "constant", "output": {"label": "c"}}
     api = world.api(at=world.make_project("mixed", policy={**QUIET, "fallback": fallback}))
     api.predict([auto(id="a"), a_row(id="f", confidence=0.1), a_row(id="h")]).expect(200)

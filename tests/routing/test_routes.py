@@ -73,7 +73,7 @@ def test_a_fallback_by_rules_is_final_at_once(world: World, changes: dict[str, A
     answer = api.predict(row).expect(201)
     assert (answer["route"], answer["status"], answer["output"]) == ("fallback", "final", output)
     assert api.predict([{**row, "id": "again"}]).expect(200)["results"][0]["output"] == output
-    assert not ReviewTask.objects.exists()
+    assert not ReviewTask.objects.exclude(purpose=Purpose.SHADOW).exists()
     assert {(entry["origin"], str(entry["output"])) for entry in api.outcomes()} == {
         ("fallback", str(output))
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -109,9 +110,12 @@ class Instance:
         self.process.wait()
 
     def clean_up(self) -> None:
+        """End what still runs. A database outside the home goes too: it could not be found once the home is gone."""
         if self.process is not None and self.process.poll() is None:
             self.kill()
         orphans.end(self.home)
+        if self.home.postgres_location.exists():
+            shutil.rmtree(self.home.postgres, ignore_errors=True)
 
     def answers(self, page: str = "/livez") -> bool:
         try:

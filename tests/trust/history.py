@@ -24,6 +24,7 @@ from labeling.routing.models import PolicyPeriod, PolicyVersion
 from labeling.trust.deltas import append_delta, cell_entry, place_of
 
 T0 = datetime(2025, 3, 3, 9, 0, tzinfo=UTC)
+SERVED_BY_FALLBACK = "b"
 POLICY = {
     "high": 0.95,
     "low": 0.7,
@@ -111,7 +112,7 @@ class History:
                 period_id=self.period.pk,
                 audit_probability=0.05,
                 audited=audited,
-                final_output={"label": "b"} if route == "fallback" and not manual else None,
+                final_output={"label": SERVED_BY_FALLBACK} if route == "fallback" and not manual else None,
             )
             place = place_of(
                 moment=(occurred_at if self.project.simulation else None) or at,
@@ -125,8 +126,8 @@ class History:
             counts = {"total": 1, route: 1}
             if route == "auto" and audited:
                 counts["audit_due"] = 1
-            if route == "fallback" and manual:
-                counts["fallback_manual"] = 1
+            if route == "fallback":
+                counts |= {"fallback_manual": 1} if manual else {"shadow_due": 1} if audited else {}
             append_delta(self.project.pk, [cell_entry(place, counts)])
         return Routed(prediction, place)
 
@@ -165,7 +166,7 @@ class History:
         said: str = "a",
     ) -> Decision:
         prediction = routed.prediction
-        purpose = purpose or {"review": "review", "auto": "audit", "fallback": "fallback"}[prediction.route]
+        purpose = purpose or asked_for(prediction)
         labelled = verdict in ("confirmed", "corrected", "labelled")
         if agreed is None and labelled:
             agreed = verdict == "confirmed"
@@ -231,10 +232,17 @@ class History:
         append_delta(self.project.pk, entries)
 
 
+def asked_for(prediction: Prediction) -> str:
+    """Why people are asked about a prediction of this route first."""
+    if prediction.route == "fallback":
+        return "fallback" if prediction.final_output is None else "shadow"
+    return {"review": "review", "auto": "audit"}[prediction.route]
+
+
 def counted(routed: Routed) -> tuple[dict[str, int], str | None]:
     """What the answers of a prediction count as, written out case by case, and the label they settle on."""
     route, audited = routed.prediction.route, routed.prediction.audited
-    own = {"review": "review", "auto": "audit", "fallback": "fallback"}[route]
+    own = asked_for(routed.prediction)
     if route == "auto" and not audited:
         return {}, None
     answers = [a for a in routed.answers if a.purpose in (own, "adjudication")]
@@ -256,6 +264,10 @@ def _counted_as(route: str, final: Decision) -> dict[str, int]:
     if route == "auto":
         settled = {"audit_err_adjudicated": 1} if final.purpose == "adjudication" else {}
         return {"audit_done": 1, "audit_err": 1, **settled}
+    if final.purpose == "shadow":
+        as_served = final.output is not None and final.output["label"] == SERVED_BY_FALLBACK
+        wrong = {} if final.agreed else {"shadow_err": 1}
+        return {"shadow_done": 1} | wrong | ({} if as_served else {"shadow_served_err": 1})
     if final.verdict == "rejected":
         return {"rejected": 1}
     if route == "review":
@@ -273,6 +285,8 @@ def live_at_random(history: History, seed: int, *, events: int = 120, days: int 
         kind = chance.random()
         if kind < 0.55 or not routed:
             route = chance.choice(["auto", "auto", "review", "review", "fallback"])
+            manual = chance.random() < 0.7
+            served = route == "auto" or (route == "fallback" and not manual)
             routed.append(
                 history.route(
                     route,
@@ -280,8 +294,8 @@ def live_at_random(history: History, seed: int, *, events: int = 120, days: int 
                     confidence=chance.random(),
                     segment=chance.choice([None, "north", "south", "other"]),
                     label=chance.choice([None, "a", "b", "c"]),
-                    audited=route == "auto" and chance.random() < 0.5,
-                    manual=chance.random() < 0.7,
+                    audited=served and chance.random() < 0.5,
+                    manual=manual,
                     version=chance.choice(versions),
                 )
             )

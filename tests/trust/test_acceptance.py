@@ -164,7 +164,7 @@ def lived(seed: int, *, late: bool = False) -> tuple[list[Raw], Folded]:
         row = Raw(chance, number)
         rows.append(row)
         drawn = row.route == "review" or chance.random() < row.pi
-        folded.add(1, cell_entry(row.place, route_counts(row.route, audited=drawn)))
+        folded.add(1, cell_entry(row.place, route_counts(row.route, drawn=drawn)))
         if drawn:
             open_ones.append((row, []))
         while open_ones and chance.random() < 0.8:

@@ -9,6 +9,7 @@ from labeling.trust.figures import NOT_FOR_DECISIONS, KnownItems, Stratum, Sums,
 from labeling.trust.models import COUNTERS
 from labeling.trust.ranges import clopper_pearsons
 from labeling.trust.rates import clopper_pearson, confidence_sequence, ht_rate, weighted_bounds
+from labeling.trust.worth import SHADOW_RATE
 
 
 def rates(*strata, anchored=True, **kwargs):
@@ -177,10 +178,84 @@ def test_served_error_is_what_the_machine_served_plus_what_reviewers_let_through
     assert after.value == pytest.approx(0.45 * 0.1)
 
 
-def test_served_error_is_silent_where_a_constant_is_served_unchecked():
-    found = rates(stratum(review=80, confirmed=80, fallback=20, fallback_manual=0))["served_error_rate"]
+def test_served_error_is_silent_while_nobody_has_looked_at_what_a_constant_served():
+    counts = {"review": 80, "confirmed": 80, "fallback": 20, "shadow_due": 1}
+    found = rates(stratum(**counts))["served_error_rate"]
     assert found.value is None
-    assert "not checked" in found.note
+    assert found.note == "nobody has looked at what the fallback answered"
+    found = rates(stratum(**counts, shadow_done=1, shadow_err=1))["served_error_rate"]
+    assert (found.value, found.n, found.count) == (0.0, 1, 0), (
+        "the model was wrong, what was served was right"
+    )
+    assert found.high == pytest.approx(0.2 * confidence_sequence(1, 0)[1])
+
+
+def test_what_a_constant_answered_is_weighted_like_what_is_automatic():
+    counts = {
+        "auto": 600,
+        "audit_done": 120,
+        "audit_err": 6,
+        "review": 200,
+        "confirmed": 180,
+        "corrected": 20,
+    }
+    counts |= {"fallback": 200, "shadow_due": 10, "shadow_done": 10, "shadow_err": 9, "shadow_served_err": 3}
+    found = rates(stratum(0.2, **counts))
+    assert found["human_touch_rate"].count == 200 + 10
+    model, served, after = (
+        found[name] for name in ("model_error_rate", "served_error_rate", "served_error_rate_after_audit")
+    )
+    assert model.value == pytest.approx(0.6 * 6 / 120 + 0.2 * 20 / 200 + 0.2 * 9 / 10)
+    cells = [(0.25, 120, 6), (0.05, 200, 20), (1.0, 10, 9)]
+    assert (model.low, model.high) == pytest.approx(weighted_bounds(cells, 0.025, 0.025))
+    assert served.value == pytest.approx(0.6 * 6 / 120 + 0.2 * 3 / 10)
+    low, high = weighted_bounds([(0.25, 120, 6), (1.0, 10, 3)], 0.025, 0.025)
+    assert (served.low, served.high) == pytest.approx((0.8 * low, 0.8 * high))
+    assert after.value == pytest.approx(0.6 * 0.8 * 6 / 120 + 0.2 * 0.95 * 3 / 10)
+    assert (after.low, after.high) == pytest.approx((0.8 * 0.8 * low, 0.8 * 0.95 * high)), (
+        "the wider of both routes"
+    )
+
+
+@pytest.mark.parametrize("anchored", [True, False])
+def test_where_everything_served_was_looked_at_nothing_wrong_is_left(anchored: bool):
+    auto = {"auto": 100, "audit_done": 100, "audit_err": 40}
+    fallback = {"fallback": 50, "shadow_done": 50, "shadow_err": 50, "shadow_served_err": 50}
+    found = rates(stratum(0.2, **auto, **fallback), stratum(0.7, **auto), anchored=anchored)
+    assert found["served_error_rate"].value == pytest.approx(130 / 250)
+    assert found["served_error_rate_after_audit"].value == 0.0
+
+
+def test_labels_of_a_fallback_that_people_answer_are_no_draw():
+    counts = {"fallback": 100, "fallback_manual": 100, "shadow_done": 80, "shadow_err": 60}
+    found = rates(stratum(**counts))
+    assert found["model_error_rate"].value == pytest.approx(0.75)
+    assert (found["served_error_rate"].value, found["served_error_rate"].n) == (0.0, 0)
+    assert found["human_touch_rate"].value == 1.0
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_rates_are_unbiased_where_a_constant_answers_and_people_look_at_a_twentieth(weighted):
+    """A thousand histories of 4,000 decisions; the control, which takes labels for all there is, is wrong every time."""
+    rng = np.random.default_rng(11)
+    model, served, covered = [], [], 0
+    for _ in range(1000 if weighted else 20):
+        drawn = rng.binomial(2000, SHADOW_RATE)
+        wrong = rng.binomial(drawn, 0.7)
+        counts = {"review": 2000, "confirmed": 1800, "corrected": 200, "fallback": 2000, "shadow_due": drawn}
+        counts |= {"shadow_done": drawn, "shadow_err": wrong, "shadow_served_err": drawn - wrong}
+        if not weighted:
+            counts |= {"fallback": drawn, "fallback_manual": drawn}
+        found = rates(stratum(**counts))
+        model.append(found["model_error_rate"].value)
+        served.append(found["served_error_rate"].value)
+        covered += found["served_error_rate"].low <= 0.15 <= found["served_error_rate"].high
+    if not weighted:
+        assert max(model) < 0.2, "the truth is 0.4"
+        return
+    assert np.mean(model) == pytest.approx(0.5 * 0.1 + 0.5 * 0.7, abs=0.003)
+    assert np.mean(served) == pytest.approx(0.5 * 0.3, abs=0.003)
+    assert covered >= 950
 
 
 def test_ranges_hold_their_value_on_random_counts():
@@ -198,7 +273,7 @@ def test_ranges_hold_their_value_on_random_counts():
                     auto=auto,
                     review=review,
                     fallback=fallback,
-                    fallback_manual=chance.randrange(fallback + 1),
+                    fallback_manual=chance.choice([0, fallback]),
                     audit_due=done,
                     audit_done=done,
                     audit_err=chance.randrange(done + 1),
@@ -206,6 +281,7 @@ def test_ranges_hold_their_value_on_random_counts():
                     corrected=chance.randrange(review - confirmed + 1),
                     shadow_done=shadow,
                     shadow_err=chance.randrange(shadow + 1),
+                    shadow_served_err=chance.randrange(shadow + 1),
                 )
             )
         points.append(strata)

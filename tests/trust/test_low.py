@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from labeling.errors import Sentence
+from labeling.pipeline import placing
 from labeling.projects.models import Project
 from labeling.routing.models import PolicyVersion
 from labeling.routing.policy import DEFAULTS
@@ -174,14 +175,31 @@ def test_the_draft_has_that_low_and_nothing_is_saved(world: World, notes: Projec
         assert "Low from" not in page
 
 
-def test_where_the_fallback_answers_by_itself_it_says_that_nobody_will_look(world: World) -> None:
+def test_where_the_fallback_answers_by_itself_it_says_who_will_still_look(world: World) -> None:
     constant = {"mode": "constant", "output": {"label": "c"}}
     notes = world.make_project("notes", policy={**POLICY, "fallback": constant})
     world.api("otto", at=notes).predict([a_row(confidence=0.55) for _ in range(20)]).expect(200)
     rita = world.api("rita", at=notes)
     for _ in range(20):
         rita.decide(rita.claim_one(), "corrected", {"label": "b"}).expect(201)
-    assert "Nobody looks at what the fallback answers by itself" in words_of(read(world, "lea", "policy/"))
+    assert "people go on labelling 5 %, drawn at random" in words_of(read(world, "lea", "policy/"))
+
+
+def test_what_was_drawn_of_a_constants_answers_brings_the_band_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placing, "SHADOW_RATE", 0.5)
+    constant = {"mode": "constant", "output": {"label": "c"}}
+    notes = world.make_project("notes", policy={**POLICY, "low": 0.9, "fallback": constant})
+    world.api("otto", at=notes).predict([a_row(confidence=0.89) for _ in range(80)]).expect(200)
+    rita = world.api("rita", at=notes)
+    drawn = rita.claim(50) + rita.claim(50)
+    assert 15 < len(drawn) < 65
+    for task in drawn:
+        rita.decide(task, "labelled", {"label": "a"}).expect(201)
+    text = words_of(read(world, "lea", "policy/"))
+    assert f"that people labelled without seeing them, {len(drawn)} were right" in text
+    assert "80 a day" in text, "all of them would be reviewed, not only what was drawn"
 
 
 def test_suggestions_that_would_save_work_are_offered_again(world: World) -> None:

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -19,7 +20,7 @@ from labeling.trust import watched
 from labeling.trust.asking import TrustQuery
 from labeling.trust.models import SliceKind, TrustSlice
 from labeling.trust.queries import get_trust_report
-from labeling.trust.services import compare_rollups, fold_deltas, rebuild_rollups
+from labeling.trust.services import compare_rollups, fold_deltas
 from tests.trust.history import POLICY, T0, History
 from tests.world import World, a_row
 
@@ -100,9 +101,12 @@ def test_what_was_answered_before_the_upgrade_is_not_counted_until_all_is_counte
     fold_deltas()
     TrustSlice.objects.filter(kind=SliceKind.TRUTH).delete()  # the release before has written none
     assert compare_rollups(history.project) == []
-    rebuild_rollups(history.project)
+    call_command("rebuild_rates", history.project.slug)
+    history.project.refresh_from_db()
     assert TrustSlice.objects.filter(kind=SliceKind.TRUTH).count() == 1
     assert compare_rollups(history.project) == []
+    with pytest.raises(CommandError, match="no project 'nowhere'"):
+        call_command("rebuild_rates", "nowhere")
 
 
 # --- what is read and told ---------------------------------------------------------------------------------------
@@ -151,6 +155,24 @@ def test_the_report_weights_each_case_by_its_chance_to_be_seen(history: History)
     assert report.now["miss_rate"].value == fraud.rate.value
     picked = get_trust_report(history.project, TrustQuery(start=T0.date() - timedelta(days=3)))
     assert picked.misses[0].rate == fraud.rate, "before the first prediction is no choice"
+
+
+def test_what_a_constant_answered_counts_for_all_that_nobody_was_drawn_for(history: History) -> None:
+    before = get_trust_report(history.project, TrustQuery()).misses[0]
+    history.open_period(at=T0, audit_rate=0.0)
+    history.count(total=400, fallback=400, shadow_due=20, label="legit")
+    fold_deltas()
+    (unlooked,) = get_trust_report(history.project, TrustQuery()).misses
+    assert (unlooked.answered, unlooked.rate.value) == (400, before.rate.value)
+    assert "the fallback answered 400" in unlooked.rate.note
+    history.count(shadow_done=1, shadow_err=1, shadow_served_err=1, label="legit", truth="fraud")
+    history.count(shadow_done=19, label="legit", truth="legit")
+    fold_deltas()
+    (looked,) = get_trust_report(history.project, TrustQuery()).misses
+    assert (looked.answered, looked.shadowed, looked.by_people, looked.open) == (0, 1, 50, 0)
+    assert looked.cases == pytest.approx(before.cases + 400 / 20)
+    assert looked.rate.value == pytest.approx(before.rate.value * before.cases / looked.cases)
+    assert looked.rate.low > unlooked.rate.low
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from labeling.trust.figures import NOT_FOR_DECISIONS, Sums
 from labeling.trust.missed_labels import misses_of
-from labeling.trust.rates import AutoGroup, clopper_pearson, miss_rate, miss_rate_interval
+from labeling.trust.rates import AutoGroup, OtherGroup, clopper_pearson, miss_rate, miss_rate_interval
 
 RUNS = 1_000
 AUDIT_RATES = (0.2, 0.05)  # climbing, then the floor
@@ -132,6 +132,32 @@ def test_of_few_cases_the_number_missed_is_unbiased_and_the_range_still_covers()
         differences.append(stands_for - sum(AUTOMATIC[k] * 0.05 * MISSED[k] for k in (0, 1)))
     assert abs(np.mean(differences)) < 3 * np.std(differences) / RUNS**0.5
     assert covered >= 0.95 - 3 * (0.05 * 0.95 / RUNS) ** 0.5
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_cases_that_the_fallback_answered_stand_for_those_nobody_was_drawn_for(weighted: bool) -> None:
+    """3,000 results answered by a constant, 60 of them cases, a twentieth looked at. Control: each case seen counts once."""
+    rng = np.random.default_rng(29)
+    errors, covered, tighter = [], 0, 0
+    for _ in range(RUNS):
+        groups, truth = a_window(rng)
+        cases = sum(AUTOMATIC[k] * MISSED[k] for k in (0, 1)) / truth
+        truth *= cases / (cases + 60)
+        seen = int(rng.binomial(60, 0.05))
+        looked = seen + int(rng.binomial(2_940, 0.05))
+        known = BY_PEOPLE + (3_000 * seen / looked if weighted else seen)
+        estimate, _ = miss_rate(*zip(*(group[1:] for group in groups), strict=True), known)
+        low, high = miss_rate_interval(
+            groups, (BY_PEOPLE, BY_PEOPLE), others=[OtherGroup(0.05, 3_000, looked, seen)]
+        )
+        errors.append(estimate - truth)
+        covered += low <= truth <= high
+        unlooked = miss_rate_interval(groups, (BY_PEOPLE + seen, BY_PEOPLE + seen + 3_000 - looked))
+        tighter += low > unlooked[0]
+    bias, error = float(np.mean(errors)), float(np.std(errors) / RUNS**0.5)
+    assert (abs(bias) < 4 * error) == weighted
+    assert covered >= 0.95 - 3 * (0.05 * 0.95 / RUNS) ** 0.5
+    assert tighter == RUNS, "a look at a twentieth says more than none"
 
 
 @pytest.mark.slow

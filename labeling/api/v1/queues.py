@@ -82,7 +82,7 @@ class TakeBackIn(serializers.Serializer[Any]):
 class QueuesView(APIView):
     @extend_schema(responses=page_schema("QueuePage", QueueOut), operation_id="list_queues")
     def get(self, request: Request, slug: str) -> Response:
-        project = get_project(actor_of(request), slug, Permission.SEE)
+        project = get_project(actor_of(request), slug, Permission.SEE_WORK)
         return Response({"results": _queues(project), "next": None, "previous": None})
 
 

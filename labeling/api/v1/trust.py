@@ -15,7 +15,9 @@ from rest_framework.views import APIView
 
 from labeling.api.authentication import actor_of
 from labeling.api.v1.autonomy import autonomy_body
+from labeling.errors import say
 from labeling.projects.access import Permission, get_project
+from labeling.projects.models import Scope
 from labeling.trust.agreements import Agreements
 from labeling.trust.asking import BY, read_query
 from labeling.trust.missed_labels import LabelMisses
@@ -107,7 +109,7 @@ class ScopeOut(serializers.Serializer[Any]):
     sentinels_missed = serializers.IntegerField()
     epoch = serializers.IntegerField()
     audit_rate = serializers.FloatField()
-    open_audits = serializers.FloatField()
+    open_audits = serializers.FloatField(allow_null=True, help_text="Only with the scope manage")
     warned = serializers.BooleanField()
     stopped = serializers.BooleanField()
     limit = serializers.IntegerField(allow_null=True)
@@ -274,6 +276,9 @@ _PARAMETERS = [
 ]
 
 
+_NOT_TOLD = say("told with the scope manage only: it moves when a result is drawn for a check")
+
+
 class TrustView(APIView):
     @extend_schema(parameters=_PARAMETERS, responses=TrustOut, operation_id="get_trust")
     def get(self, request: Request, slug: str) -> Response:
@@ -288,7 +293,8 @@ class TrustView(APIView):
         if query.about_people:
             agreements = agreements_for(actor, project, query.reviewer, now=timezone.now())
         zone = ZoneInfo(project.time_zone)
-        return Response(_as_json(report, autonomy, agreements, zone, is_current=is_current))
+        body = _as_json(report, autonomy, agreements, zone, is_current=is_current)
+        return Response(body if actor.may(Scope.MANAGE) else _without_draws(body))
 
 
 def _as_json(
@@ -316,6 +322,17 @@ def _as_json(
         },
         "is_current": is_current,
     }
+
+
+def _without_draws(body: dict[str, Any]) -> dict[str, Any]:
+    """Without what moves when a result is drawn for a check: a model service could tell which by asking before and after."""
+    for rates in (body["now"], *(point["rates"] for point in (*body["series"], *body["totals"]))):
+        if "human_touch_rate" in rates:
+            rates["human_touch_rate"] |= {"value": None, "low": None, "high": None, "n": 0, "count": 0}
+            rates["human_touch_rate"] |= {"method": "none", "note": str(_NOT_TOLD)}
+    for scope in body["autonomy"]["scopes"]:
+        scope["open_audits"] = None
+    return body
 
 
 def _miss(one: LabelMisses) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class Environment:
     email_url: str | None
     email_from: str
     webhook_hosts: tuple[str, ...]
+    metrics_token: str | None
 
     @property
     def is_production(self) -> bool:
@@ -88,6 +89,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         email_url=_url(environ, "REVIEWAPP_EMAIL_URL", ("smtp", "smtps", "smtp+tls")),
         email_from=_text(environ, "REVIEWAPP_EMAIL_FROM", "reviewapp@localhost"),
         webhook_hosts=_list(environ, "REVIEWAPP_WEBHOOK_HOSTS"),
+        metrics_token=_text(environ, "REVIEWAPP_METRICS_TOKEN", "") or None,
     )
 
 

@@ -214,6 +214,7 @@ WHITENOISE_USE_FINDERS = TESTING
 WHITENOISE_MAX_AGE = 3600  # files whose name carries no hash; the others never change
 
 REVIEWAPP_WEBHOOK_HOSTS = ENV.webhook_hosts  # private hosts that webhooks of alerts may reach
+REVIEWAPP_METRICS_TOKEN = ENV.metrics_token  # whoever reads /metrics must bear it; none: it is open
 
 # --- API -------------------------------------------------------------------------------------------------------
 

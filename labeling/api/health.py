@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError as BrokerError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from labeling.api.authentication import bearer_of
 from labeling.api.measures import AutonomyCollector, QueueCollector, RateCollector
 from labeling.api.problems import DATABASE_ERRORS
 from reviewapp.celery import app
@@ -33,7 +36,15 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus text. Queue figures come from the database at each scrape, so every process answers the same."""
+    """Prometheus text. Queue figures come from the database at each scrape, so every process answers the same.
+
+    401 without the token, where the settings name one: what waits tells a model service which of its results were drawn.
+    """
+    token = settings.REVIEWAPP_METRICS_TOKEN
+    if token is not None and not constant_time_compare(bearer_of(request) or "", token):
+        return HttpResponse(
+            "401\n", status=401, headers={"WWW-Authenticate": "Bearer"}, content_type="text/plain"
+        )
     registry = CollectorRegistry()
     for collector in (QueueCollector(), AutonomyCollector(), RateCollector()):
         registry.register(collector)

@@ -185,17 +185,24 @@ def lock_accepted_label(
 def restore_label(
     *, decision: Decision, current: AcceptedLabel, prediction: Prediction, task_type: str
 ) -> None:
-    """A correction was undone: what `decision`, the one before it, had said counts and is served again.
-
-    A blind check without an answer had left in place what was served: the model's own output, or the fallback's.
-    """
-    if not _leaves_label_alone(decision):
+    """A correction was undone: what `decision`, the one before it, had said counts and is served again."""
+    if _leaves_label_alone(decision):
+        serve_as_before(purpose=decision.purpose, current=current, prediction=prediction, task_type=task_type)
+    else:
         accept_label(decision=decision, current=current, task_type=task_type)
-        return
-    is_fallback = decision.purpose == Purpose.SHADOW
+
+
+def serve_as_before(*, purpose: str, current: AcceptedLabel, prediction: Prediction, task_type: str) -> None:
+    """A look that cannot tell leaves in place what was served: the model's own output, or in a shadow review the fallback's.
+
+    `current` is the item's row, locked; no decision counts for it from now on.
+    """
+    is_fallback = purpose == Purpose.SHADOW
     output = core_output(task_type, (is_fallback and prediction.final_output) or prediction.output)
     if _same_label(task_type, current.output, output):
+        AcceptedLabel.objects.filter(pk=current.pk).update(decision=None)
         return
+    current.decision = None
     origin = Origin.FALLBACK if is_fallback else Origin.AUTO
     outcome_id = _serve(current, prediction_id=prediction.pk, output=output, origin=origin)
     add_outcomes(current.project_id, ids=[outcome_id], of_predictions=False)

@@ -35,6 +35,7 @@ from labeling.pipeline.settling import (
     entries_of,
     negative,
     restore,
+    serve_again,
     settle,
     told_of,
     unsettle,
@@ -145,6 +146,8 @@ def _decide(task_id: int, token: str, answer: Answer, by: Actor, *, and_next: bo
         accepts=follows.accepts,
         entries=entries_of(task, prediction, changes(after, before), day, follows.second, within.queue.pk),
     )
+    if follows.says_nothing:
+        serve_again(task, decision, prediction, held.current, corrected)
     claim = None
     if and_next:
         claim = claim_with_decision(within=within, by=by, decided=decision.claim_token, now=held.now)

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
-
 from labeling.datasets.models import Dataset, DatasetEntry, EntryOp
 from labeling.decisions.diffing import core_output
 from labeling.decisions.models import AcceptedLabel, Decision, Origin, Outcome
@@ -18,16 +16,15 @@ from labeling.review.models import Exclusion, Purpose, ReviewTask, TaskState
 from labeling.routing.models import PolicyPeriod
 from labeling.sentences import restored
 
-# What a model service must not know of before it is done: its results were served, and somebody looks all the same.
-_CHECKS = (Purpose.AUDIT, Purpose.SHADOW, Purpose.ADJUDICATION)
+_OPEN = (TaskState.WAITING, TaskState.CLAIMED)
 
 
-def get_item_story(project: Project, key: str, *, hides_open_checks: bool = False) -> dict[str, Any]:
+def get_item_story(project: Project, key: str, *, hides_open_tasks: bool = False) -> dict[str, Any]:
     """An item by its client id, with everything that happened to it: predictions with their routes and what was in force,
     tasks, decisions and undos, outcomes, the label that counts, dataset versions.
 
-    `hides_open_checks`: without blind checks that nobody has answered. A model service must not know which of its results were
-    drawn while that is still to be found out.
+    `hides_open_tasks`: without tasks that are not done, and what was said of them. A model service must not know which of its
+    results were drawn while that is still to be found out; where only such tasks were missing, their absence would tell.
     """
     known = (
         ItemKey.objects.filter(key_hash=key_hash_of(project.pk, key)).first() if "\x00" not in key else None
@@ -45,6 +42,8 @@ def get_item_story(project: Project, key: str, *, hides_open_checks: bool = Fals
         .select_related("decided_by", "withdrawal", "withdrawal__by")
         .order_by("id")
     )
+    if hides_open_tasks:
+        decisions = decisions.exclude(task__state__in=_OPEN)
     label = AcceptedLabel.objects.filter(item_id=known.item_id).first()
     return {
         "id": key,
@@ -55,7 +54,7 @@ def get_item_story(project: Project, key: str, *, hides_open_checks: bool = Fals
             _prediction(project.task_type, p, versions[p.model_version_id], periods.get(p.period_id))
             for p in predictions
         ],
-        "tasks": _tasks(known.item_id, hides_open_checks=hides_open_checks),
+        "tasks": _tasks(known.item_id, hides_open_tasks=hides_open_tasks),
         "decisions": [_decision(decision) for decision in decisions],
         "accepted_label": _label(project.task_type, label, predictions),
         "outcomes": _outcomes(project.task_type, known.item_id, predictions),
@@ -94,11 +93,11 @@ def _prediction(
     }
 
 
-def _tasks(item_id: int, *, hides_open_checks: bool) -> list[dict[str, Any]]:
+def _tasks(item_id: int, *, hides_open_tasks: bool) -> list[dict[str, Any]]:
     """Each task with who holds it and who passed it on. What a task is for is told to nobody who may still meet it."""
     shown = ReviewTask.objects.filter(item_id=item_id).exclude(purpose=Purpose.SENTINEL)
-    if hides_open_checks:
-        shown = shown.exclude(~Q(state=TaskState.DECIDED), purpose__in=_CHECKS)
+    if hides_open_tasks:
+        shown = shown.exclude(state__in=_OPEN)
     tasks = list(shown.select_related("queue", "claimed_by", "overflowed").order_by("id"))
     events = HistoryEvent.objects.filter(subject__in=[f"task:{task.pk}" for task in tasks])
     told: dict[str, list[HistoryEvent]] = {}

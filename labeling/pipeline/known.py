@@ -17,7 +17,7 @@ from labeling.ingestion.services import (
     find_further_keys,
 )
 from labeling.pipeline.placing import Accepted, Door, Placed, place
-from labeling.review.queries import OverflowAnswers, find_items_with_task, find_overflow_answers
+from labeling.review.queries import OverflowAnswers, find_items_with_work, find_overflow_answers
 from labeling.review.tasks import add_tasks
 from labeling.trust.deltas import Tally
 
@@ -37,7 +37,7 @@ class KnownRows:
     labels: dict[int, AcceptedLabel]
     predictions: dict[int, Prediction]
     answered_late: dict[int, OverflowAnswers]
-    with_task: set[int]
+    with_work: set[int]
     made: list[Placed] = field(default_factory=list)
 
 
@@ -56,7 +56,7 @@ def settle_known(
         labels=AcceptedLabel.objects.in_bulk(item_ids),
         predictions=Prediction.objects.in_bulk(prediction_ids),
         answered_late={},
-        with_task=find_items_with_task(item_ids) if door.rules.refuses_reviews else set(),
+        with_work=find_items_with_work(item_ids) if door.rules.refuses_reviews else set(),
     )
     unlooked_at = [pk for pk, label in state.labels.items() if _is_of_no_person(label)]
     if unlooked_at:
@@ -81,9 +81,9 @@ def _answer(state: KnownRows, row: Candidate) -> Accepted:
     if label is not None and label.decision_id is not None and label.output is not None:
         _settle(placed, label)
     if placed.needs_a_person:
-        if state.door.rules.refuses_reviews and item.item_id not in state.with_task:
+        if state.door.rules.refuses_reviews and item.item_id not in state.with_work:
             return placed.refused()
-        state.with_task.add(item.item_id)
+        state.with_work.add(item.item_id)
     state.made.append(placed)
     p = placed.prediction
     state.further[key] = KnownPrediction(p.id, row.content_hash, p.route, p.policy_number)

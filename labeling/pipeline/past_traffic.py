@@ -34,7 +34,8 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 # The route is compared as a column of its own, so that each stratum is one short walk along `prediction_by_route`.
 _TAKE = """
     select stratum.number, prediction.id, prediction.item_id, prediction.route, prediction.confidence, prediction.label,
-           {output}, prediction.segment, prediction.final_output is null, prediction.audited, prediction.period_id,
+           {output}, prediction.segment, prediction.final_output is null, prediction.audited, prediction.audit_probability > 0,
+           prediction.period_id,
            prediction.model_version_id, {moment}
     from unnest(%(first)s::bigint[], %(end)s::bigint[], %(routes)s::text[], %(most)s::int[])
          with ordinality as stratum (first, "end", route, most, number)
@@ -64,6 +65,7 @@ class PastPrediction:
     segment: str | None
     manual: bool
     audited: bool
+    drawable: bool
     period_id: int
     model_version_id: int
     moment: datetime
@@ -179,7 +181,8 @@ def _answers(rows: Iterable[tuple[Any, ...]]) -> dict[int, list[Answer]]:
 
 
 def _past(task_type: str, row: tuple[Any, ...], weight: float, answers: Sequence[Answer]) -> PastPrediction:
-    _, _, _, route, confidence, label, output, segment, manual, audited, period_id, version_id, moment = row
+    _, _, _, route, confidence, label, output, segment, manual, audited, drawable, *which, moment = row
+    period_id, version_id = which
     labels = [label] if label is not None else labels_of(task_type, output) if output else []
     return PastPrediction(
         route=route,
@@ -189,6 +192,7 @@ def _past(task_type: str, row: tuple[Any, ...], weight: float, answers: Sequence
         segment=segment,
         manual=manual,
         audited=audited,
+        drawable=drawable,
         period_id=period_id,
         model_version_id=version_id,
         moment=moment,

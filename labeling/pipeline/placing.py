@@ -186,7 +186,10 @@ def _place_one(
     if route == _AUTO and row.segment in period.forced_segments:
         route, reason = "review", "segment"
     output = _served_now(rules, route, candidate)
-    audit_probability = 0.0 if output is None else period.audit_rate if route == _AUTO else SHADOW_RATE
+    audit_probability = 0.0
+    if output is not None:
+        is_shadowed = prediction_id >= rules.shadows_from
+        audit_probability = period.audit_rate if route == _AUTO else SHADOW_RATE if is_shadowed else 0.0
     audited = audit_probability > 0 and is_drawn(rules.secret, prediction_id, audit_probability)
     prediction = RoutedPrediction(
         id=prediction_id,
@@ -215,7 +218,7 @@ def _place_one(
             row.segment,
             label,
         ),
-        _COUNTS[route, audited, output is None],
+        _COUNTS[route, audited, output is None, audit_probability > 0],
     )
 
 
@@ -269,9 +272,12 @@ def _task(door: Door, prediction: RoutedPrediction, task_id: int, *, served: boo
     )
 
 
-_COUNTS: Final[Mapping[tuple[str, bool, bool], Mapping[str, int]]] = {
-    (route, audited, unanswered): route_counts(route, drawn=audited, manual=unanswered)
+_COUNTS: Final[Mapping[tuple[str, bool, bool, bool], Mapping[str, int]]] = {
+    (route, drawn, unanswered, drawable): route_counts(
+        route, drawn=drawn, manual=unanswered, drawable=drawable
+    )
     for route in (_AUTO, _REVIEW, _FALLBACK)
-    for audited in (False, True)
+    for drawn in (False, True)
     for unanswered in (False, True)
+    for drawable in (False, True)
 }

@@ -19,7 +19,7 @@ _MOST_LABELS = 5_000
 
 # What people said of reviewed predictions counts once, of drawn ones for all that were not drawn.
 _SHARES = """
-    select label, sum(weight) from (
+    select label, sum(weight), count(*) from (
         select decision.output->>'label' as label,
                case when decision.purpose in ('audit', 'shadow') then 1 / prediction.audit_probability else 1 end as weight
         from labeling_decision decision
@@ -58,6 +58,8 @@ def label_shares(project: Project) -> Mapping[str, float]:
     """Share of each true label, by what people said of at least 500 items; empty where that is not known."""
     with connection.cursor() as cursor:
         cursor.execute(_SHARES, {"project": project.pk, "most": _MOST_LABELS})
-        weights = {label: float(weight) for label, weight in cursor.fetchall()}
-    total = sum(weights.values())
-    return {label: weight / total for label, weight in weights.items()} if total >= _LEAST_LABELS else {}
+        rows = cursor.fetchall()
+    if sum(count for *_, count in rows) < _LEAST_LABELS:
+        return {}
+    total = sum(weight for _, weight, _ in rows)
+    return {label: float(weight / total) for label, weight, _ in rows}

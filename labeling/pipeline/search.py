@@ -78,7 +78,9 @@ with scanned as materialized (
     left join lateral (
         select d.verdict from labeling_decision d
         left join labeling_withdrawal w on w.decision_id = d.id
-        where d.item_id = looked.item_id and w.id is null and d.purpose <> 'sentinel' order by d.id desc limit 1
+        where d.item_id = looked.item_id and w.id is null and d.purpose <> 'sentinel'
+          and not (%(hides_escalations)s and d.verdict = 'escalated')
+        order by d.id desc limit 1
     ) decided on true
     where (%(segment)s::text is null or looked.segment = %(segment)s)
       and (%(model)s::text is null or version.name = %(model)s)
@@ -98,12 +100,18 @@ left join page on true order by page.id desc
 
 
 def list_predictions(
-    project: Project, *, filters: dict[str, str], before: int | None, limit: int
+    project: Project,
+    *,
+    filters: dict[str, str],
+    before: int | None,
+    limit: int,
+    hides_escalations: bool = False,
 ) -> PredictionPage:
     """Predictions, newest first, before an id.
 
     Filters: route, segment, model, model_version, verdict (in force), label (the model's), id, q (text of id or input),
-    from and to (days in the project's time zone, both included).
+    from and to (days in the project's time zone, both included). `hides_escalations`: a model service must not learn from one
+    that its result was drawn for a check.
     """
     first, after_last = _check_filters(project, filters)
     plain = set(filters) <= _INDEXED
@@ -116,6 +124,7 @@ def list_predictions(
         "ids": _ids_of(project, filters["id"]) if "id" in filters else None,
         "scan": scan,
         "limit": limit,
+        "hides_escalations": hides_escalations,
         "bytes": _MOST_BYTES,
         **{name: filters.get(name) for name in ("segment", "model", "model_version", "verdict", "label")},
         "quoted_label": msgspec.json.encode(filters.get("label", "")).decode(),

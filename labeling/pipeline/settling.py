@@ -7,9 +7,14 @@ from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
-from labeling.datasets.services import offer_decision
-from labeling.decisions.models import AcceptedLabel, Decision, Verdict
-from labeling.decisions.services import accept_label, lock_accepted_label, restore_label
+from labeling.datasets.services import offer_decision, offer_removal
+from labeling.decisions.models import AcceptedLabel, Decision, Origin, Verdict
+from labeling.decisions.services import (
+    accept_label,
+    lock_accepted_label,
+    restore_label,
+    serve_as_before,
+)
 from labeling.ingestion.models import Prediction, Route
 from labeling.pipeline import second_looks
 from labeling.projects.models import TaskType
@@ -27,10 +32,12 @@ UNCOUNTED = frozenset({Purpose.SENTINEL, Purpose.SECOND_REVIEW})
 
 @dataclass(frozen=True, slots=True)
 class Follows:
-    """What an answer leads to: whether its label counts, and what a second review says about the first one."""
+    """What an answer leads to: whether its label counts, and what a second review says about the first one. `says_nothing`: nobody
+    can tell whether what was served is right, so it stays, also where an earlier answer had replaced it."""
 
     accepts: bool
     second: Second | None = None
+    says_nothing: bool = False
 
 
 def settle(
@@ -53,7 +60,7 @@ def settle(
         second_looks.ask_second(task, decision, prediction, task_type)
         return Follows(accepts=False)
     if decision.verdict == Verdict.REJECTED and _is_served(task, prediction):
-        return Follows(accepts=False)  # nobody can tell: what is served stays
+        return Follows(accepts=False, says_nothing=True)
     if second_looks.is_candidate(task, decision, prediction):
         # For a test item this is done like real work, so that it takes as long, and taken back.
         with transaction.atomic():
@@ -79,6 +86,22 @@ def unsettle(
     if task.purpose == Purpose.SECOND_REVIEW:
         return second_looks.forget_comparison(task, decision, corrected)
     return None
+
+
+def serve_again(
+    task: ReviewTask,
+    decision: Decision,
+    prediction: Prediction,
+    current: AcceptedLabel,
+    corrected: Decision | None,
+) -> None:
+    """What was served before anybody looked is served again, and the dataset's label goes, where this task had changed them."""
+    if current.origin == Origin.HUMAN and current.decision_id in (None, corrected and corrected.pk):
+        serve_as_before(
+            purpose=decision.purpose, current=current, prediction=prediction, task_type=task.project.task_type
+        )
+    if corrected is not None and corrected.output is not None:
+        offer_removal(decision=decision)
 
 
 def restore(

@@ -225,7 +225,8 @@ def _error(past: PastTraffic, sent: Sequence[_Sent], chances: dict[int, float]) 
             counts = totals.setdefault(row.period_id, defaultdict(float))
             counts["total"] += row.weight
             counts[row.route] += row.weight
-            counts["fallback_manual"] += row.weight * (row.route == Route.FALLBACK and row.manual)
+            if row.route == Route.FALLBACK and (row.manual or row.drawable):
+                counts["fallback_manual" if row.manual else "shadow_of"] += row.weight
             for name, count in row.answered.items():
                 counts[name] += count
     if not totals:

@@ -84,6 +84,11 @@ class Project(models.Model):
         default=0,
         help_text="From this prediction on, answers are also counted by the label that people gave",
     )
+    shadows_from = models.BigIntegerField(
+        db_default=0,
+        default=0,
+        help_text="From this prediction on, a part of what the fallback answers by itself is drawn for people",
+    )
     publish_every_seconds = models.PositiveIntegerField(default=900)
     publish_after_decisions = models.PositiveIntegerField(default=1000)
     created_at = models.DateTimeField(db_default=Now())

@@ -87,17 +87,22 @@ def list_queues_of(project_ids: Iterable[int], *, most: int = MOST_COUNTED) -> l
         return [QueueState(*row) for row in cursor.fetchall()]
 
 
+# Somebody looks although the item has its answer: no reason to refuse others, and nobody outside may notice.
+_LOOKS = (Purpose.AUDIT, Purpose.SHADOW)
+
+
 def count_waiting(queue: ReviewQueue, *, most: int) -> int:
-    """How many tasks wait, counted up to `most`."""
-    return ReviewTask.objects.filter(queue=queue, state=TaskState.WAITING).order_by()[:most].count()
+    """How many items wait for a person to be answered, counted up to `most`."""
+    waiting = ReviewTask.objects.filter(queue=queue, state=TaskState.WAITING).exclude(purpose__in=_LOOKS)
+    return waiting.order_by()[:most].count()
 
 
-def find_items_with_task(item_ids: Iterable[int]) -> set[int]:
-    """Those of these items for which no second task would be made, as one is open."""
+def find_items_with_work(item_ids: Iterable[int]) -> set[int]:
+    """Those of these items for which no second review would be made, as one is open."""
     open_ones = ReviewTask.objects.filter(
         item_id__in=item_ids, slot=1, state__in=[TaskState.WAITING, TaskState.CLAIMED]
     )
-    return set(open_ones.values_list("item_id", flat=True))
+    return set(open_ones.exclude(purpose__in=_LOOKS).values_list("item_id", flat=True))
 
 
 @dataclass(slots=True)

@@ -48,6 +48,7 @@ class RoutingRules:
     policy_number: int
     general: InForce
     refuses_reviews: bool = False
+    shadows_from: int = 0
     periods: Mapping[Scope, InForce] = field(default_factory=dict)
 
     def period_of(self, model_version_id: int, label: str | None) -> InForce:
@@ -84,6 +85,7 @@ def load_rules(project_id: int) -> RoutingRules:
         policy_number=project.policy_number,
         general=periods[None, ""],
         refuses_reviews=policy.overflow.mode == "refuse" and find_overflow(project_id, "refuse") is not None,
+        shadows_from=project.shadows_from,
         periods=periods,
     )
 

@@ -56,18 +56,18 @@ class Told(NamedTuple):
     truth: str | None = None
 
 
-def route_counts(route: str, *, drawn: bool = False, manual: bool = False) -> Counts:
-    """What a prediction adds when it is routed. `manual`: the fallback is a person. `drawn`: somebody looks although it was
-    answered. Settled ones add nothing."""
+def route_counts(route: str, *, drawn: bool = False, manual: bool = False, drawable: bool = False) -> Counts:
+    """What a prediction adds when it is routed. `manual`: the fallback is a person. `drawable`: somebody might look although
+    it was answered; `drawn`: somebody is to. Settled ones add nothing."""
     if route == Route.SETTLED:
         return {}
     counts = {"total": 1, str(route): 1}
     if route == Route.AUTO and drawn:
         counts["audit_due"] = 1
-    if route == Route.FALLBACK and drawn:
-        counts["shadow_due"] = 1
     if route == Route.FALLBACK and manual:
         counts["fallback_manual"] = 1
+    if route == Route.FALLBACK and drawable:
+        counts |= {"shadow_of": 1, "shadow_due": 1} if drawn else {"shadow_of": 1}
     return counts
 
 
@@ -77,8 +77,7 @@ def label_counts(
     """What the standing answers of one prediction add, in the order they were given.
 
     The adjudicator's answer settles, else the last one. A blind check that differs, or that cannot tell, counts as an error
-    at once: waiting for the adjudicator would let right answers in early and wrong ones late, which flatters the model. So does
-    a shadow review that cannot tell, and there is no adjudicator of those.
+    at once: waiting for the adjudicator would let right answers in early and wrong ones late, which flatters the model.
     `waiting`: a second person is asked, so the error is counted as open too, and alarms wait for it.
     """
     return told_by(route, answers, audited=audited, waiting=waiting).counts
@@ -138,11 +137,11 @@ def _settled_counts(route: str, answer: Answer) -> Counts:
             return {"audit_done": 1}
         adjudicated = {"audit_err_adjudicated": 1} if answer.purpose == Purpose.ADJUDICATION else {}
         return {"audit_done": 1, "audit_err": 1} | adjudicated
-    if answer.purpose == Purpose.SHADOW:
-        wrong = {"shadow_err": int(rejected or not agreed), "shadow_served_err": int(not answer.as_served)}
-        return {"shadow_done": 1} | {name: 1 for name, is_wrong in wrong.items() if is_wrong}
     if rejected:
-        return {"rejected": 1}
+        return {"shadow_rejected" if answer.purpose == Purpose.SHADOW else "rejected": 1}
     if route == Route.REVIEW:
         return {"confirmed": 1} if agreed else {"corrected": 1}
-    return {"shadow_done": 1} if agreed else {"shadow_done": 1, "shadow_err": 1}
+    counts = {"shadow_done": 1} if agreed else {"shadow_done": 1, "shadow_err": 1}
+    if answer.purpose == Purpose.SHADOW and not answer.as_served:
+        counts["shadow_served_err"] = 1
+    return counts

@@ -45,10 +45,12 @@ class _EntryCounts(TypedDict, total=False):
     skipped: int
     escalated: int
     overflowed: int
+    shadow_of: int
     shadow_due: int
     shadow_done: int
     shadow_err: int
     shadow_served_err: int
+    shadow_rejected: int
 
 
 class Entry(_EntryCounts):

@@ -65,10 +65,12 @@ class Sums(NamedTuple):
     skipped: int = 0
     escalated: int = 0
     overflowed: int = 0
+    shadow_of: int = 0
     shadow_due: int = 0
     shadow_done: int = 0
     shadow_err: int = 0
     shadow_served_err: int = 0
+    shadow_rejected: int = 0
 
     def plus(self, other: "Sums") -> "Sums":
         """Counter by counter."""
@@ -107,10 +109,14 @@ _SHARES: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "human_touch_rate": (("review", "audit_due", "fallback_manual", "shadow_due"), ("total",), _ROUTED),
     "confirmation_rate": (("confirmed",), ("confirmed", "corrected"), _REVIEWED),
     "correction_rate": (("corrected",), ("confirmed", "corrected"), _REVIEWED),
-    "reject_rate": (("rejected",), ("confirmed", "corrected", "shadow_done", "rejected"), _FINISHED),
+    "reject_rate": (
+        ("rejected", "shadow_rejected"),
+        ("confirmed", "corrected", "shadow_done", "rejected", "shadow_rejected"),
+        _FINISHED,
+    ),
     "skip_rate": (
         ("skipped",),
-        ("confirmed", "corrected", "shadow_done", "rejected", "audit_done", "skipped"),
+        ("confirmed", "corrected", "shadow_done", "rejected", "shadow_rejected", "audit_done", "skipped"),
         _SEEN,
     ),
 }
@@ -213,7 +219,8 @@ class _Labelled(NamedTuple):
 
 
 def _labelled(strata: Sequence[Stratum], route: str) -> list[_Labelled]:
-    """Wrong is what the model said. A fallback is a person for all of a period's predictions, or answers all by itself."""
+    """Wrong is what the model said. A fallback is a person for all of a period's predictions, or answers all by itself; of
+    those the ones count that could have been drawn."""
     found = []
     for audit_rate, sums in strata:
         if route == "auto":
@@ -222,8 +229,10 @@ def _labelled(strata: Sequence[Stratum], route: str) -> list[_Labelled]:
             chance, total, wrong = 1.0, sums.review, sums.corrected
             labelled = sums.confirmed + sums.corrected
         else:
-            chance = 1.0 if sums.fallback_manual > 0 else SHADOW_RATE
-            total, labelled, wrong = sums.fallback, sums.shadow_done, sums.shadow_err
+            chance, total = (
+                (1.0, sums.fallback) if sums.fallback_manual > 0 else (SHADOW_RATE, sums.shadow_of)
+            )
+            labelled, wrong = sums.shadow_done, sums.shadow_err
         if total > 0 or labelled > 0:
             found.append(_possible(chance, total, labelled, wrong))
     return found
@@ -232,9 +241,9 @@ def _labelled(strata: Sequence[Stratum], route: str) -> list[_Labelled]:
 def _answered(strata: Sequence[Stratum]) -> list[_Labelled]:
     """What the fallback answered by itself. Wrong is what it said, not what the model would have."""
     return [
-        _possible(SHADOW_RATE, sums.fallback, sums.shadow_done, sums.shadow_served_err)
+        _possible(SHADOW_RATE, sums.shadow_of, sums.shadow_done, sums.shadow_served_err)
         for _, sums in strata
-        if sums.fallback > 0 and sums.fallback_manual <= 0
+        if sums.shadow_of > 0
     ]
 
 
@@ -290,8 +299,8 @@ def _served_error(
     strata: Sequence[Stratum], sums: Sums, auto: Draft, known_items: KnownItems, *, repaired: bool
 ) -> Draft:
     """(auto share x auto error + share the fallback answered x how often it is wrong + reviewed share x what reviewers let
-    through or break) / all; a person's label without a suggestion counts as right. What the fallback answered for want of
-    people is not known. With `repaired`, wrong results that a drawn look found do not count any more.
+    through or break) / all; a person's label without a suggestion counts as right. What the fallback answered without a chance
+    of a look is not known. With `repaired`, wrong results that a drawn look found do not count any more: sum_h (N_h - n_h) s_h / n_h.
     """
     if sums.total <= 0:
         return Draft(None)
@@ -299,24 +308,19 @@ def _served_error(
         return Draft(None, note=auto.note)
     served = [cells for cells in (_labelled(strata, "auto"), _answered(strata)) if cells]
     looked = [cells for cells in served if any(c.labelled for c in cells)]
-    unseen = sum(c.total for cells in served if cells not in looked for c in cells)
-    unknown = (unseen + sums.overflowed) / sums.total
-    if unknown > UNCOVERED_MAX:
+    total = sum(c.total for cells in looked for c in cells)
+    unknown = sums.auto + sums.fallback - sums.fallback_manual + sums.overflowed - total
+    if unknown > UNCOVERED_MAX * sums.total:
         return Draft(None, note=say("nobody has looked at what the fallback answered"))
     residual, residual_high, note = _reviewers_residual(sums, known_items)
-    rest = residual_high + unknown
-    total = sum(c.total for cells in looked for c in cells)
-    left = [
-        1.0 - sum(c.labelled for c in cells) / sum(c.total for c in cells) if repaired else 1.0
-        for cells in looked
-    ]
-    if not any(left):
+    rest = residual_high + max(0, unknown) / sums.total
+    cells = [c for cells in looked for c in cells]
+    if not total or (repaired and all(c.labelled == c.total for c in cells)):
         return Draft(residual, rest=rest, note=note)
     parts = [_part(cells, total) for cells in looked]
-    share = total / sums.total
-    value = share * sum(part.share * rest_of * part.rate for part, rest_of in zip(parts, left, strict=True))
-    ends = {"factor": share * max(left), "low_factor": share * min(left)}
-    return _drafted(value + residual, parts, **ends, rest=rest, note=note)
+    share, found = total / sums.total, sum(c.wrong for c in cells) / sums.total if repaired else 0.0
+    value = share * sum(part.share * part.rate for part in parts) - found
+    return _drafted(max(0.0, value) + residual, parts, factor=share, taken_off=found, rest=rest, note=note)
 
 
 class _Part(NamedTuple):
@@ -329,8 +333,12 @@ class _Part(NamedTuple):
 
 
 def _part(cells: Sequence[_Labelled], total: int) -> _Part:
+    """What is not covered by labels is taken to be like what is."""
     covered = _covered(cells)
-    return _Part(sum(c.total for c in cells) / total, *_weighted_rate(covered), _groups(covered, total))
+    share = sum(c.total for c in cells) / total
+    groups = _groups(covered, sum(c.total for c in covered))
+    weighted = tuple(group._replace(weight=share * group.weight) for group in groups)
+    return _Part(share, *_weighted_rate(covered), weighted)
 
 
 def _drafted(value: float, parts: Sequence[_Part], **ends: Any) -> Draft:

@@ -80,7 +80,9 @@ def misses_of(
         by_people=said.confirmed + said.corrected + said.shadow_done - shadow.cases,
         shadowed=shadow.cases,
         open=max(0, due - done),
-        answered=every.overflowed + (0 if others else shadow.total),
+        answered=max(
+            0, every.overflowed + every.fallback - every.fallback_manual - (shadow.total if others else 0)
+        ),
     )
     # What waits is taken to hold as many cases as what was answered; the range allows for any number.
     elsewhere = seen.by_people * max(1.0, due / done) if done else 0.0
@@ -132,12 +134,12 @@ def _groups(
 
 
 def _answered_by_itself(counts: Mapping[int, Sums], truths: Mapping[int, Sums]) -> OtherGroup:
-    """What constants and rules answered: all of a period or nothing of it, each with the same chance of a shadow review."""
-    periods = [period for period, sums in counts.items() if sums.fallback_manual <= 0]
+    """What constants and rules answered with the chance of a shadow review, which is the same for all of a period or none."""
+    periods = [period for period, sums in counts.items() if sums.shadow_of > 0]
     every = _added(counts[period] for period in periods)
-    checked = min(every.shadow_done, every.fallback)
+    checked = min(every.shadow_done, every.shadow_of)
     said = _added(truths[period] for period in periods if period in truths)
-    return OtherGroup(SHADOW_RATE, every.fallback, checked, min(said.shadow_done, checked))
+    return OtherGroup(SHADOW_RATE, every.shadow_of, checked, min(said.shadow_done, checked))
 
 
 def _added(parts: Iterable[Sums]) -> Sums:

@@ -46,10 +46,12 @@ COUNTERS = (
     "skipped",
     "escalated",
     "overflowed",  # of review: nobody came in time, the fallback has answered
-    "shadow_due",  # of fallback that answers by itself: drawn for a label all the same
+    "shadow_of",  # of fallback: answered by itself, with a chance of a shadow review
+    "shadow_due",  # of those: drawn for one
     "shadow_done",  # fallback predictions that a person labelled
     "shadow_err",  # of shadow_done: the model's output differs
     "shadow_served_err",  # of shadow_done that were drawn: what the fallback had answered differs
+    "shadow_rejected",  # of shadow_due: the item cannot be labelled
 )
 REVIEWER_COUNTERS = (
     "reviewed",  # decisions, sentinels and gold items excluded
@@ -95,10 +97,12 @@ class Counts(models.Model):
     skipped = models.BigIntegerField(default=0)
     escalated = models.BigIntegerField(default=0)
     overflowed = models.BigIntegerField(default=0, db_default=0)
+    shadow_of = models.BigIntegerField(default=0, db_default=0)
     shadow_due = models.BigIntegerField(default=0, db_default=0)
     shadow_done = models.BigIntegerField(default=0)
     shadow_err = models.BigIntegerField(default=0)
     shadow_served_err = models.BigIntegerField(default=0, db_default=0)
+    shadow_rejected = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         abstract = True

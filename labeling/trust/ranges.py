@@ -70,8 +70,8 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A rate before its range. The range of the groups is multiplied by `factor` (its lower end by `low_factor`, where that is
-    another one), its upper end raised by `rest`."""
+    """A rate before its range. The range of the groups is multiplied by `factor`, `taken_off` both ends, and its upper end raised
+    by `rest`."""
 
     value: float | None
     n: int = 0
@@ -79,7 +79,7 @@ class Draft:
     groups: tuple[Group, ...] = ()
     variance: float = 0.0
     factor: float = 1.0
-    low_factor: float | None = None
+    taken_off: float = 0.0
     rest: float = 0.0
     note: Sentence = NO_NOTE
 
@@ -101,8 +101,8 @@ class Draft:
         if self.value is None:
             return Rate(None, None, None, self.n, self.count, population, NONE, self.note)
         low, high, method = self._range(found, anchored=anchored)
-        low_factor = self.factor if self.low_factor is None else self.low_factor
-        low, high = min(low * low_factor, self.value), max(high * self.factor + self.rest, self.value)
+        low, high = low * self.factor - self.taken_off, high * self.factor - self.taken_off + self.rest
+        low, high = min(low, self.value), max(high, self.value)
         note = self.note
         if method in (CLOPPER_PEARSON, HORVITZ_THOMPSON):
             note = say("{note}; {more}", note=note, more=NOT_FOR_DECISIONS) if note else NOT_FOR_DECISIONS
@@ -129,10 +129,9 @@ class Draft:
 
     def _weighted_range(self, *, anchored: bool) -> tuple[float, float, str]:
         """At every look by the e-process. Else +- 1.96 standard errors, which under-cover when errors are few."""
-        value = self.value or 0.0
         if not anchored:
-            half = _Z * self.variance**0.5
-            return value / self.factor - half, value / self.factor + half, HORVITZ_THOMPSON
+            middle, half = ((self.value or 0.0) + self.taken_off) / self.factor, _Z * self.variance**0.5
+            return middle - half, middle + half, HORVITZ_THOMPSON
         least = min(group.chance for group in self.groups)
         cells = [
             (least / group.chance if group.chance else 1.0, group.n, group.wrong) for group in self.groups

@@ -28,10 +28,10 @@ __all__ = ["Difference", "compare_rollups", "recount", "snapshot"]
 _ROUTED = """
     select date_bin('15 minutes', {moment}, timestamptz 'epoch'), period_id, model_version_id,
            width_bucket(confidence, %(edges)s::float8[]), segment, label, route, audited,
-           final_output is null, count(*)
+           final_output is null, audit_probability > 0, count(*)
     from labeling_prediction prediction
     where project_id = %(project)s and route <> 'settled'
-    group by 1, 2, 3, 4, 5, 6, 7, 8, 9
+    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 """
 _ANSWERED = """
     select prediction.id, date_bin('15 minutes', {moment}, timestamptz 'epoch'), prediction.period_id,
@@ -165,8 +165,8 @@ def compare_rollups(project: Project) -> list[Difference]:
 
 
 def _routed_entry(row: tuple[Any, ...], zone: ZoneInfo) -> dict[str, Any]:
-    quarter, period, mv, bucket, segment, label, route, audited, manual, count = row
-    counts = route_counts(route, drawn=audited, manual=manual)
+    quarter, period, mv, bucket, segment, label, route, audited, manual, drawable, count = row
+    counts = route_counts(route, drawn=audited, manual=manual, drawable=drawable)
     return _place(quarter, zone, period, mv, bucket, segment, label) | {
         name: each * count for name, each in counts.items()
     }

@@ -1,22 +1,30 @@
-"""Which automatic results were drawn for a blind check is told to no model service, by no answer it can get, before the outcome."""
+"""Which results were drawn for a blind check or a shadow review is told to no model service, by no answer, before the outcome."""
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any
 
 import pytest
 
 from labeling.ingestion.models import Prediction
+from labeling.pipeline import placing
 from labeling.projects.models import Project
 from tests.world import Api, World, a_row
 
+CONFIDENCE = 0.99
 
-@pytest.fixture
-def drawn(world: World) -> Project:
-    """Sixty automatic results, sent one by one and in a batch, about half of them drawn."""
-    project = world.make_project("drawn", policy={"audit_rate": 0.5, "sentinel_rate": 0})
+
+@pytest.fixture(params=[0.99, 0.1], ids=["automatic", "fallback"])
+def drawn(world: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Sixty results that are answered at once, sent one by one and in a batch, about half of them drawn."""
+    monkeypatch.setattr(placing, "SHADOW_RATE", 0.5)
+    monkeypatch.setattr(sys.modules[__name__], "CONFIDENCE", request.param)
+    fallback = {"mode": "constant", "output": {"label": "c"}}
+    policy = {"audit_rate": 0.5, "sentinel_rate": 0, "fallback": fallback}
+    project = world.make_project("drawn", policy=policy)
     service = world.api("otto", "ingest", at=project)
     service.predict([sent(n) for n in range(30)]).expect(200)
     for n in range(30, 60):
@@ -25,7 +33,7 @@ def drawn(world: World) -> Project:
 
 
 def sent(number: int) -> dict[str, Any]:
-    return a_row(id=f"item-{number}", confidence=0.99, input={"text": "the same"})
+    return a_row(id=f"item-{number}", confidence=CONFIDENCE, input={"text": "the same"})
 
 
 def answers_about(service: Api, number: int) -> dict[str, str]:

@@ -143,6 +143,16 @@ def test_measures(world: World) -> None:
     )
 
 
+def test_measures_behind_a_token(db: None, settings: Any) -> None:
+    settings.REVIEWAPP_METRICS_TOKEN = "of the scraper"
+    for headers in ({}, {"Authorization": "Bearer of somebody"}, {"Authorization": "of the scraper"}):
+        refused = Client().get("/metrics", headers=headers)
+        assert (refused.status_code, refused["WWW-Authenticate"]) == (401, "Bearer")
+        assert b"reviewapp_" not in refused.content
+    assert Client().get("/metrics", headers={"Authorization": "Bearer of the scraper"}).status_code == 200
+    assert Client().get("/livez").status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
 def test_they_are_only_read(db: None, path: str) -> None:
     assert Client().post(path).status_code == 405

@@ -110,7 +110,7 @@ class History:
                 reason="threshold",
                 policy_number=1,
                 period_id=self.period.pk,
-                audit_probability=0.05,
+                audit_probability=0.05 if route == "auto" or not manual else 0.0,
                 audited=audited,
                 final_output={"label": SERVED_BY_FALLBACK} if route == "fallback" and not manual else None,
             )
@@ -127,7 +127,8 @@ class History:
             if route == "auto" and audited:
                 counts["audit_due"] = 1
             if route == "fallback":
-                counts |= {"fallback_manual": 1} if manual else {"shadow_due": 1} if audited else {}
+                counts |= {"fallback_manual": 1} if manual else {"shadow_of": 1}
+                counts |= {"shadow_due": 1} if audited else {}
             append_delta(self.project.pk, [cell_entry(place, counts)])
         return Routed(prediction, place)
 
@@ -264,6 +265,8 @@ def _counted_as(route: str, final: Decision) -> dict[str, int]:
     if route == "auto":
         settled = {"audit_err_adjudicated": 1} if final.purpose == "adjudication" else {}
         return {"audit_done": 1, "audit_err": 1, **settled}
+    if final.purpose == "shadow" and final.verdict == "rejected":
+        return {"shadow_rejected": 1}
     if final.purpose == "shadow":
         as_served = final.output is not None and final.output["label"] == SERVED_BY_FALLBACK
         wrong = {} if final.agreed else {"shadow_err": 1}

@@ -179,7 +179,7 @@ def test_served_error_is_what_the_machine_served_plus_what_reviewers_let_through
 
 
 def test_served_error_is_silent_while_nobody_has_looked_at_what_a_constant_served():
-    counts = {"review": 80, "confirmed": 80, "fallback": 20, "shadow_due": 1}
+    counts = {"review": 80, "confirmed": 80, "fallback": 20, "shadow_of": 20, "shadow_due": 1}
     found = rates(stratum(**counts))["served_error_rate"]
     assert found.value is None
     assert found.note == "nobody has looked at what the fallback answered"
@@ -199,7 +199,8 @@ def test_what_a_constant_answered_is_weighted_like_what_is_automatic():
         "confirmed": 180,
         "corrected": 20,
     }
-    counts |= {"fallback": 200, "shadow_due": 10, "shadow_done": 10, "shadow_err": 9, "shadow_served_err": 3}
+    counts |= {"fallback": 200, "shadow_of": 200, "shadow_due": 10}
+    counts |= {"shadow_done": 10, "shadow_err": 9, "shadow_served_err": 3}
     found = rates(stratum(0.2, **counts))
     assert found["human_touch_rate"].count == 200 + 10
     model, served, after = (
@@ -211,16 +212,57 @@ def test_what_a_constant_answered_is_weighted_like_what_is_automatic():
     assert served.value == pytest.approx(0.6 * 6 / 120 + 0.2 * 3 / 10)
     low, high = weighted_bounds([(0.25, 120, 6), (1.0, 10, 3)], 0.025, 0.025)
     assert (served.low, served.high) == pytest.approx((0.8 * low, 0.8 * high))
-    assert after.value == pytest.approx(0.6 * 0.8 * 6 / 120 + 0.2 * 0.95 * 3 / 10)
-    assert (after.low, after.high) == pytest.approx((0.8 * 0.8 * low, 0.8 * 0.95 * high)), (
-        "the wider of both routes"
+    left = 0.6 * 6 / 120 + 0.2 * 3 / 10 - 9 / 1000
+    assert after.value == pytest.approx(left), "what was found wrong is mended"
+    assert (after.low, after.high) == pytest.approx((max(0.0, 0.8 * low - 9 / 1000), 0.8 * high - 9 / 1000))
+
+
+def test_what_was_found_is_taken_off_where_it_was_found():
+    """Of two periods one was checked whole, and all that was wrong in it is mended; by one share of both it would be 12 %."""
+    strata = (
+        stratum(0.05, auto=1000, audit_done=50, audit_err=1),
+        stratum(1.0, auto=1000, audit_done=1000, audit_err=500),
     )
+    for anchored in (True, False):
+        found = rates(*strata, anchored=anchored)["served_error_rate_after_audit"]
+        assert found.value == pytest.approx((1000 * 1 / 50 - 1) / 2000)
+        assert found.low <= found.value <= found.high
+
+
+def test_answers_without_a_chance_of_a_look_are_not_spoken_for():
+    """Those of the release before: 20 labels of 400 do not tell about 10,000 others, nor does the draw of a later period."""
+    looked = {"fallback": 400, "shadow_of": 400, "shadow_due": 20, "shadow_done": 20, "shadow_served_err": 2}
+    for strata in (
+        [stratum(**{**looked, "fallback": 10_400})],
+        [stratum(**looked), stratum(fallback=10_000)],
+    ):
+        found = rates(*strata)
+        assert found["served_error_rate"].value is None
+        assert found["model_error_rate"].value is None
+    few = rates(stratum(**looked), stratum(fallback=10))["served_error_rate"]
+    assert few.value == pytest.approx(400 / 410 * 0.1)
+    assert few.high > 400 / 410 * confidence_sequence(20, 2)[1] + 9 / 410, "all of the ten may be wrong"
+
+
+def test_a_period_that_was_never_checked_does_not_narrow_the_range_of_a_stretch():
+    done = {"auto": 500, "audit_done": 50, "audit_err": 5}
+    review = {"review": 500, "confirmed": 480, "corrected": 20}
+    whole = rates(stratum(0.1, **{**done, "auto": 1000}, **review), anchored=False)["model_error_rate"]
+    part = rates(stratum(0.1, **done, **review), stratum(0.0, auto=500), anchored=False)["model_error_rate"]
+    assert (part.low, part.high) == pytest.approx((whole.low, whole.high))
+
+
+def test_who_cannot_tell_in_a_shadow_review_is_counted_with_those_who_cannot_tell():
+    counts = {"fallback": 400, "shadow_of": 400, "shadow_due": 20, "shadow_done": 14, "shadow_rejected": 6}
+    found = rates(stratum(**counts))
+    assert (found["reject_rate"].count, found["reject_rate"].n) == (6, 20)
+    assert found["served_error_rate"].n == 14
 
 
 @pytest.mark.parametrize("anchored", [True, False])
 def test_where_everything_served_was_looked_at_nothing_wrong_is_left(anchored: bool):
     auto = {"auto": 100, "audit_done": 100, "audit_err": 40}
-    fallback = {"fallback": 50, "shadow_done": 50, "shadow_err": 50, "shadow_served_err": 50}
+    fallback = {"fallback": 50, "shadow_of": 50, "shadow_done": 50, "shadow_err": 50, "shadow_served_err": 50}
     found = rates(stratum(0.2, **auto, **fallback), stratum(0.7, **auto), anchored=anchored)
     assert found["served_error_rate"].value == pytest.approx(130 / 250)
     assert found["served_error_rate_after_audit"].value == 0.0
@@ -242,8 +284,13 @@ def test_rates_are_unbiased_where_a_constant_answers_and_people_look_at_a_twenti
     for _ in range(1000 if weighted else 20):
         drawn = rng.binomial(2000, SHADOW_RATE)
         wrong = rng.binomial(drawn, 0.7)
-        counts = {"review": 2000, "confirmed": 1800, "corrected": 200, "fallback": 2000, "shadow_due": drawn}
-        counts |= {"shadow_done": drawn, "shadow_err": wrong, "shadow_served_err": drawn - wrong}
+        counts = {"review": 2000, "confirmed": 1800, "corrected": 200, "fallback": 2000, "shadow_of": 2000}
+        counts |= {
+            "shadow_due": drawn,
+            "shadow_done": drawn,
+            "shadow_err": wrong,
+            "shadow_served_err": drawn - wrong,
+        }
         if not weighted:
             counts |= {"fallback": drawn, "fallback_manual": drawn}
         found = rates(stratum(**counts))
@@ -266,14 +313,15 @@ def test_ranges_hold_their_value_on_random_counts():
         for _ in range(chance.randrange(1, 4)):
             auto, review, fallback = (chance.randrange(60) for _ in range(3))
             done, confirmed = chance.randrange(auto + 1), chance.randrange(review + 1)
-            shadow = chance.randrange(fallback + 1)
+            shadow, manual = chance.randrange(fallback + 1), chance.choice([0, fallback])
             strata.append(
                 stratum(
                     chance.choice([0.0, 0.05, 0.2, 1.0]),
                     auto=auto,
                     review=review,
                     fallback=fallback,
-                    fallback_manual=chance.choice([0, fallback]),
+                    fallback_manual=manual,
+                    shadow_of=0 if manual else fallback,
                     audit_due=done,
                     audit_done=done,
                     audit_err=chance.randrange(done + 1),

@@ -160,7 +160,7 @@ def test_the_report_weights_each_case_by_its_chance_to_be_seen(history: History)
 def test_what_a_constant_answered_counts_for_all_that_nobody_was_drawn_for(history: History) -> None:
     before = get_trust_report(history.project, TrustQuery()).misses[0]
     history.open_period(at=T0, audit_rate=0.0)
-    history.count(total=400, fallback=400, shadow_due=20, label="legit")
+    history.count(total=400, fallback=400, shadow_of=400, shadow_due=20, label="legit")
     fold_deltas()
     (unlooked,) = get_trust_report(history.project, TrustQuery()).misses
     assert (unlooked.answered, unlooked.rate.value) == (400, before.rate.value)

@@ -174,12 +174,19 @@ class PredictionsView(APIView):
         "follow: look further with `next`. `q` passes over inputs of more than 4 MB.",
     )
     def get(self, request: Request, slug: str) -> Response:
-        project = get_project(actor_of(request), slug, Permission.READ_ITEMS)
+        actor = actor_of(request)
+        project = get_project(actor, slug, Permission.READ_ITEMS)
         filters = {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)}
         backwards, at = read_cursor(request)
         if backwards or not isinstance(at, int | None):
             raise invalid("/cursor", "invalid", say("this is not a cursor that was given out"))
-        page = list_predictions(project, filters=filters, before=at, limit=page_size(request))
+        page = list_predictions(
+            project,
+            filters=filters,
+            before=at,
+            limit=page_size(request),
+            hides_escalations=not actor.may(Scope.MANAGE),
+        )
         following = link(request, page.next_before) if page.next_before else None
         return Response(
             {
@@ -219,7 +226,7 @@ class PredictionView(APIView):
     def get(self, request: Request, slug: str, key: str) -> Response:
         actor = actor_of(request)
         project = get_project(actor, slug, Permission.READ_ITEMS)
-        return Response(get_item_story(project, key, hides_open_checks=not actor.may(Scope.MANAGE)))
+        return Response(get_item_story(project, key, hides_open_tasks=not actor.may(Scope.MANAGE)))
 
 
 class OutcomesView(APIView):

@@ -17,11 +17,12 @@ from tests.stack.memory import held_mb, stack_mb, web_workers_mb
 
 pytestmark = pytest.mark.slow
 
-# A request that keeps two kilobytes for ever adds 2 MB to each of two workers in every round (with `make soak` less than a
-# tenth of a kilobyte is seen). What an allocator or a thread keeps for itself comes in some rounds and not in others.
+# A request that keeps five kilobytes for ever adds 5 MB to each of two workers in every round (with `make soak` less than a
+# tenth of a kilobyte is seen). What an allocator or a thread keeps for itself comes in some rounds and not in others: in short
+# ones, in which threads and connections still meet what they have not met, up to 4 MB.
 REQUESTS = int(os.environ.get("REQUESTS") or 2_000)
 ROUNDS, JUDGED = 6, 3
-NOISE_MB = 1.5
+NOISE_MB = 1.5 if REQUESTS >= 40_000 else 4.0
 
 
 def test_the_whole_stack_is_small_and_requests_leave_nothing_behind(instance: Instance) -> None:

@@ -96,7 +96,9 @@ def serve_again(
     corrected: Decision | None,
 ) -> None:
     """What was served before anybody looked is served again, and the dataset's label goes, where this task had changed them."""
-    if current.origin == Origin.HUMAN and current.decision_id in (None, corrected and corrected.pk):
+    counts_still = corrected is not None and current.decision_id == corrected.pk
+    was_undone = current.decision_id is None and current.origin == Origin.HUMAN
+    if counts_still or was_undone:
         serve_as_before(
             purpose=decision.purpose, current=current, prediction=prediction, task_type=task.project.task_type
         )

@@ -190,6 +190,19 @@ class TestAnswering:
         assert publish_now(project) == [(EntryOp.REMOVE, True)]
         assert counts(project) == (1, 1, 0, 0, 0, 1)
 
+    def test_one_that_agreed_and_is_changed_to_cannot_tell_counts_no_longer(
+        self, world: World, project: Project
+    ) -> None:
+        rita, otto = answered(world, project), world.api("otto", at=project)
+        task = rita.claim_one()
+        rita.decide(task, "labelled", {"label": "c"}).expect(201)
+        again = rita.post(f"/tasks/{task['task']}/reopen/", {}).expect(200)
+        rita.decide(again, "rejected").expect(201)
+        assert served(world, project) == [(1, "c", "fallback")]
+        assert counts(project) == (1, 1, 0, 0, 0, 1)
+        later = otto.predict(unsure(id="x", model_version="2")).expect(201)
+        assert later["route"] == "fallback", "no person's label settles it"
+
     def test_one_about_an_older_answer_does_not_bring_that_back(self, world: World, project: Project) -> None:
         """Version 2 has answered meanwhile; that version 1's fallback cannot be judged changes nothing about it."""
         rita = answered(world, project)

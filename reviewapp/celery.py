@@ -23,14 +23,19 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
+_forked_by: int | None = None
+
+
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _end_with_the_worker(**_signal: Any) -> None:
     """A pool process must not go on with its task when its worker was killed: the task is delivered again."""
-    die_with_parent()
+    die_with_parent(parent=_forked_by)
 
 
 @worker_before_create_process.connect  # type: ignore[untyped-decorator]
 def _keep_shared(**_signal: Any) -> None:
-    """What is loaded now stays shared with the pool processes: no collector of theirs writes into it."""
+    """What is loaded now stays shared with the pool processes: no collector of theirs writes into it. They know whose they are."""
+    global _forked_by  # noqa: PLW0603
+    _forked_by = os.getpid()
     gc.collect()
     gc.freeze()

@@ -12,13 +12,13 @@ import time
 PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent(sig: signal.Signals = signal.SIGKILL) -> None:
+def die_with_parent(sig: signal.Signals = signal.SIGKILL, parent: int | None = None) -> None:
     """From now on, the end of the parent ends this process.
 
-    On Linux the kernel sends the signal; elsewhere a thread looks twice a second. The parent may have
-    died before this call, so it is looked at once more afterwards.
+    On Linux the kernel sends the signal; elsewhere a thread looks twice a second. The parent may have died before this call:
+    `parent` says who it was, for whoever knows from before the fork; without, a parent that was gone by now is not missed.
     """
-    parent = os.getppid()
+    parent = parent or os.getppid()
     if sys.platform == "linux":
         set_death_signal(sig)
     else:

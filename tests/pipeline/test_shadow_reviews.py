@@ -12,7 +12,7 @@ from django.utils import timezone
 from labeling.datasets.models import Dataset, DatasetEntry, EntryOp, WaitingDecision
 from labeling.datasets.services import publish
 from labeling.decisions.models import Decision
-from labeling.ids import first_id_at, moment_of
+from labeling.ids import moment_of
 from labeling.ingestion.models import Prediction
 from labeling.ledger.checks import check_ledger
 from labeling.pipeline import placing
@@ -107,7 +107,7 @@ def test_before_the_release_before_has_ended_nothing_is_drawn(
     world.api("otto", at=project).predict(unsure()).expect(201)
     assert set(Prediction.objects.values_list("audit_probability", "audited")) == {(0.0, False)}
     assert counts(project)[:2] == (0, 0)
-    Project.objects.update(shadows_from=first_id_at(timezone.now()))
+    Project.objects.update(shadows_from=Prediction.objects.get().pk + 1)
     touch_routing(project.pk)
     world.api("otto", at=project).predict(unsure()).expect(201)
     assert counts(project)[:2] == (1, 1)

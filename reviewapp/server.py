@@ -18,11 +18,15 @@ APPLICATION = "reviewapp.wsgi:application"
 RESPAWN_PAUSE_S = 0.2
 STOP_WORKERS_WITHIN_S = 2
 
+_master: int | None = None
+
 
 def main() -> None:
     """Serve until a signal asks to stop."""
+    global _master  # noqa: PLW0603
     env = environment.read()
     if sys.platform == "linux":
+        _master = os.getpid()  # its forks know whose they are
         multiprocessing.set_start_method("fork")
         load()
     server = Granian(
@@ -52,7 +56,7 @@ def load() -> Any:
 
 def _worker_application() -> Any:
     """Called in each worker when it begins. One outlives a killed master otherwise, and keeps the port."""
-    die_with_parent()
+    die_with_parent(parent=_master)
     return load()
 
 

@@ -198,7 +198,7 @@ def serve_as_before(*, purpose: str, current: AcceptedLabel, prediction: Predict
     `current` is the item's row, locked; no decision counts for it from now on.
     """
     is_fallback = purpose == Purpose.SHADOW
-    output = core_output(task_type, (is_fallback and prediction.final_output) or prediction.output)
+    output = core_output(task_type, prediction.final_output if is_fallback else prediction.output)
     if _same_label(task_type, current.output, output):
         AcceptedLabel.objects.filter(pk=current.pk).update(decision=None)
         return

@@ -11,12 +11,11 @@ from labeling.errors import NotFoundError, say
 from labeling.history.models import HistoryEvent
 from labeling.ingestion.candidates import key_hash_of
 from labeling.ingestion.models import Item, ItemKey, ModelVersion, Prediction, PredictionKey, Route
+from labeling.pipeline.second_looks import OPEN
 from labeling.projects.models import Project
 from labeling.review.models import Exclusion, Purpose, ReviewTask, TaskState
 from labeling.routing.models import PolicyPeriod
 from labeling.sentences import restored
-
-_OPEN = (TaskState.WAITING, TaskState.CLAIMED)
 
 
 def get_item_story(project: Project, key: str, *, hides_open_tasks: bool = False) -> dict[str, Any]:
@@ -43,7 +42,7 @@ def get_item_story(project: Project, key: str, *, hides_open_tasks: bool = False
         .order_by("id")
     )
     if hides_open_tasks:
-        decisions = decisions.exclude(task__state__in=_OPEN)
+        decisions = decisions.exclude(task__state__in=OPEN)
     label = AcceptedLabel.objects.filter(item_id=known.item_id).first()
     return {
         "id": key,
@@ -97,7 +96,7 @@ def _tasks(item_id: int, *, hides_open_tasks: bool) -> list[dict[str, Any]]:
     """Each task with who holds it and who passed it on. What a task is for is told to nobody who may still meet it."""
     shown = ReviewTask.objects.filter(item_id=item_id).exclude(purpose=Purpose.SENTINEL)
     if hides_open_tasks:
-        shown = shown.exclude(state__in=_OPEN)
+        shown = shown.exclude(state__in=OPEN)
     tasks = list(shown.select_related("queue", "claimed_by", "overflowed").order_by("id"))
     events = HistoryEvent.objects.filter(subject__in=[f"task:{task.pk}" for task in tasks])
     told: dict[str, list[HistoryEvent]] = {}

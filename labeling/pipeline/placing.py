@@ -187,9 +187,10 @@ def _place_one(
         route, reason = "review", "segment"
     output = _served_now(rules, route, candidate)
     audit_probability = 0.0
-    if output is not None:
-        is_shadowed = prediction_id >= rules.shadows_from
-        audit_probability = period.audit_rate if route == _AUTO else SHADOW_RATE if is_shadowed else 0.0
+    if route == _AUTO:
+        audit_probability = period.audit_rate
+    elif output is not None and prediction_id >= rules.shadows_from:
+        audit_probability = SHADOW_RATE
     audited = audit_probability > 0 and is_drawn(rules.secret, prediction_id, audit_probability)
     prediction = RoutedPrediction(
         id=prediction_id,

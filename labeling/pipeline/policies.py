@@ -17,7 +17,8 @@ from labeling.trust.minorities import unprotected_labels
 _LEAST_LABELS = 500
 _MOST_LABELS = 5_000
 
-# What people said of reviewed predictions counts once, of drawn ones for all that were not drawn.
+# What people said of reviewed predictions counts once, of drawn ones for all that were not drawn. What a recall brought back was not
+# drawn, and those that were stand for it.
 _SHARES = """
     select label, sum(weight), count(*) from (
         select decision.output->>'label' as label,
@@ -26,7 +27,7 @@ _SHARES = """
         join labeling_prediction prediction on prediction.id = decision.prediction_id
         where decision.project_id = %(project)s and decision.output->>'label' is not null
           and decision.purpose in ('review', 'audit', 'fallback', 'shadow')
-          and (prediction.route <> 'auto' or prediction.audit_probability > 0)
+          and (prediction.route <> 'auto' or decision.purpose = 'audit')
           and not exists (select from labeling_withdrawal where decision_id = decision.id)
         order by decision.id desc limit %(most)s
     ) told group by 1

@@ -9,8 +9,6 @@ import pytest
 
 from tests.stack.instance import PROJECT
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing forks")
-
 # The child outlives its parent, and only then asks.
 LATE = """
 import os, sys, time

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-_encoder = msgspec.json.Encoder(order="sorted")
+_encode = msgspec.json.Encoder(order="sorted").encode
+_blake2b = hashlib.blake2b
 # How a float that is a whole number may be written: 1.0, or 1e16 from there on. Text may look like that too, then we walk
 # for nothing. Patterns that begin with a fixed character are searched several times faster than one with alternatives.
 _POINT_ZERO = re.compile(rb"\.0(?![0-9])")
@@ -21,23 +22,23 @@ _EXPONENT = re.compile(rb"[0-9]e[0-9+]")
 
 def canonical_bytes(value: Any) -> bytes:
     """UTF-8 canonical JSON of a decoded JSON value."""
-    encoded = _encoder.encode(value)
-    return _encoder.encode(_whole_floats_as_ints(value)) if _may_hold_whole_floats(encoded) else encoded
+    encoded = _encode(value)
+    return _encode(_whole_floats_as_ints(value)) if _may_hold_whole_floats(encoded) else encoded
 
 
 def canonical_hash(value: Any) -> str:
     """128-bit BLAKE2b of the canonical JSON, as 32 hex digits (fits a uuid column)."""
-    return bytes_hash(canonical_bytes(value))
-
-
-def bytes_hash(encoded: bytes) -> str:
-    """128-bit BLAKE2b of bytes, as 32 hex digits."""
-    return hashlib.blake2b(encoded, digest_size=16).hexdigest()
+    return bytes_digest(canonical_bytes(value)).hex()
 
 
 def text_hash(text: str) -> str:
     """128-bit BLAKE2b of a text's UTF-8, as 32 hex digits."""
-    return bytes_hash(text.encode())
+    return bytes_digest(text.encode()).hex()
+
+
+def bytes_digest(encoded: bytes) -> bytes:
+    """128-bit BLAKE2b of bytes, as 16 bytes."""
+    return _blake2b(encoded, digest_size=16).digest()
 
 
 def _may_hold_whole_floats(encoded: bytes) -> bool:

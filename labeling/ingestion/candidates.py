@@ -1,45 +1,49 @@
 """A checked row with its fingerprints: what idempotency compares. Pure."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from labeling.canonical import bytes_hash, canonical_bytes, text_hash
+from labeling.canonical import bytes_digest, canonical_bytes
 from labeling.ingestion.decoding import Row
 
 
 class Candidate(msgspec.Struct, gc=False):
-    """A row that may become a prediction. `index` is its place in the request."""
+    """A row that may become a prediction. `index` is its place in the request.
+
+    The hashes, 16 bytes each, are empty until `fingerprint` has filled them in: a row can be placed before.
+    """
 
     index: int
     row: Row
-    key_hash: str
-    input_hash: str
-    content_hash: str
-    model_version_id: int = 0
+    model_version_id: int
+    key_hash: bytes = b""
+    input_hash: bytes = b""
+    content_hash: bytes = b""
 
 
-def fingerprint(project_id: int, index: int, row: Row) -> Candidate:
+def fingerprint(project_id: int, candidates: Iterable[Candidate]) -> None:
     """Hash what the contract compares: input, prediction, confidence, segment, occurred_at, probabilities, explanation."""
-    input_hash = bytes_hash(canonical_bytes(row.input))
-    # The canonical list of these, the input by its hash. The hash is put in afterwards: its digits look like exponents.
-    rest = canonical_bytes(
-        [
-            row.prediction,
-            row.confidence,
-            row.segment,
-            row.occurred_at,
-            row.probabilities,
-            row.explanation,
-        ]
-    )
-    content_hash = bytes_hash(b'["%b",%b' % (input_hash.encode(), rest[1:]))
-    return Candidate(index, row, key_hash_of(project_id, row.id), input_hash, content_hash)
+    for candidate in candidates:
+        row = candidate.row
+        input_hash = bytes_digest(canonical_bytes(row.input))
+        # The canonical list of these, the input by its hash. The hash is put in afterwards: its digits look like exponents.
+        rest = canonical_bytes(
+            (row.prediction, row.confidence, row.segment, row.occurred_at, row.probabilities, row.explanation)
+        )
+        candidate.key_hash = bytes_digest(_key(project_id, row.id))
+        candidate.input_hash = input_hash
+        candidate.content_hash = bytes_digest(b'["%b",%b' % (input_hash.hex().encode(), rest[1:]))
 
 
 def key_hash_of(project_id: int, item_key: str) -> str:
     """The key of an item in the narrow table, as 32 hex digits."""
-    return text_hash(f"{project_id}\x1f{item_key}")
+    return bytes_digest(_key(project_id, item_key)).hex()
+
+
+def _key(project_id: int, item_key: str) -> bytes:
+    return f"{project_id}\x1f{item_key}".encode()
 
 
 def details_json(row: Row) -> bytes | None:

@@ -1,15 +1,26 @@
 """Writing items, predictions and their keys. Called by the pipeline inside its transaction."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from struct import Struct
 from typing import Any
 
 import msgspec
 from django.db import connection
 
-from labeling.bulk import NULL, array, copy_lines, fetch_meanwhile, json_text, moment, text
+from labeling.bulk import (
+    NULL_FIELD,
+    array,
+    bytes_field,
+    copy_rows,
+    fetch_meanwhile,
+    moment_field,
+    text_field,
+)
 from labeling.ingestion.candidates import Candidate, details_json
+from labeling.ingestion.decoding import Row
 from labeling.ingestion.models import ModelVersion
 
 ITEM_COLUMNS = ("id", "project_id", "key", "input", "received_at")
@@ -95,12 +106,12 @@ class RoutedPrediction(msgspec.Struct, gc=False):
     def key_values(self) -> list[Any]:
         c = self.candidate
         return [
-            c.key_hash,
+            c.key_hash.hex(),
             self.project_id,
             self.item_id,
-            c.input_hash,
+            c.input_hash.hex(),
             c.model_version_id,
-            c.content_hash,
+            c.content_hash.hex(),
             self.route,
             self.policy_number,
         ]
@@ -130,10 +141,10 @@ class RoutedPrediction(msgspec.Struct, gc=False):
         ]
 
 
-def get_model_version_ids(project_id: int, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+def get_model_version_ids(project_id: int, pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
     """Ids of (model, version) pairs, made where new. Ids never change, so processes may remember them."""
     found = {}
-    for name, version in set(pairs):
+    for name, version in pairs:
         known = _version_ids.get((project_id, name, version))
         if known is None:
             known, _ = _get_or_create_version(project_id, name, version)
@@ -149,29 +160,37 @@ def _get_or_create_version(project_id: int, name: str, version: str) -> tuple[in
     return made.pk, created
 
 
-def copy_new_items(predictions: Sequence[RoutedPrediction], *, meanwhile: Callable[[], None]) -> None:
-    """Items, keys and first predictions. Keys go in order of their hash, so that two batches cannot deadlock.
+def copy_new(
+    project_id: int,
+    rows: Iterable[tuple[int, Row]],
+    received_at: datetime,
+    *,
+    place: Callable[[], Sequence[RoutedPrediction]],
+    fingerprint: Callable[[], None],
+    meanwhile: Callable[[], None],
+) -> None:
+    """New items under these ids, with their first predictions and keys. IntegrityError when one is known.
 
-    While the server takes in one table's rows, those of the next are put together; while it takes in the last ones,
-    `meanwhile` runs.
+    While the server takes in the items, `place` tells what is predicted of them; while it takes in that, `fingerprint` sees
+    to the hashes; while it takes in the keys, `meanwhile` runs. Keys come last, where another request may be waited for, and
+    in order of their hash, so that two batches cannot deadlock.
     """
-    items: list[str] = []
-    rows: list[str] = []
-    keys = [_key_line(p) for p in predictions]
-    keys.sort()  # each begins with its hash
-    copy_lines(
-        "labeling_itemkey",
-        KEY_COLUMNS,
-        keys,
-        meanwhile=lambda: items.extend([_item_line(p) for p in predictions]),
-    )
-    copy_lines(
-        "labeling_item",
-        ITEM_COLUMNS,
-        items,
-        meanwhile=lambda: rows.extend([_prediction_line(p) for p in predictions]),
-    )
-    copy_lines("labeling_prediction", PREDICTION_COLUMNS, rows, meanwhile=meanwhile)
+    predictions: list[RoutedPrediction] = []
+    lines: list[bytes] = []
+    keys: list[bytes] = []
+
+    def go_on() -> None:
+        predictions.extend(place())
+        lines.extend([_prediction_row(p) for p in predictions])
+
+    def make_keys() -> None:
+        fingerprint()
+        keys.extend([_key_row(p) for p in predictions])
+        keys.sort()  # each begins with its hash
+
+    copy_rows("labeling_item", ITEM_COLUMNS, _item_rows(project_id, rows, received_at), meanwhile=go_on)
+    copy_rows("labeling_prediction", PREDICTION_COLUMNS, lines, meanwhile=make_keys)
+    copy_rows("labeling_itemkey", KEY_COLUMNS, keys, meanwhile=meanwhile)
 
 
 def copy_further_predictions(predictions: Sequence[RoutedPrediction]) -> None:
@@ -179,25 +198,23 @@ def copy_further_predictions(predictions: Sequence[RoutedPrediction]) -> None:
     if not predictions:
         return
     in_key_order = sorted(predictions, key=lambda p: (p.item_id, p.candidate.model_version_id))
-    keys = [
-        f"{p.id}\t{p.item_id}\t{p.candidate.model_version_id}\t{p.candidate.content_hash}\t{p.route}\t{p.policy_number}"
-        for p in in_key_order
-    ]
-    copy_lines("labeling_predictionkey", FURTHER_KEY_COLUMNS, keys)
-    copy_lines("labeling_prediction", PREDICTION_COLUMNS, [_prediction_line(p) for p in predictions])
+    copy_rows("labeling_predictionkey", FURTHER_KEY_COLUMNS, [_further_key_row(p) for p in in_key_order])
+    copy_rows("labeling_prediction", PREDICTION_COLUMNS, [_prediction_row(p) for p in predictions])
 
 
-def find_keys(key_hashes: Sequence[str], *, meanwhile: Callable[[], None]) -> dict[str, "KnownItem"]:
+def find_keys(key_hashes: Sequence[bytes], *, meanwhile: Callable[[], None]) -> dict[bytes, "KnownItem"]:
     """What is known of these items, by key hash. `meanwhile` runs while the server looks; it may not ask the server."""
     rows = fetch_meanwhile(
         """
         select key_hash, item_id, input_hash, model_version_id, content_hash, route, policy_number
         from labeling_itemkey where key_hash = any(%s::uuid[])
         """,
-        [array(key_hashes)],
+        [array([key_hash.hex() for key_hash in key_hashes])],
         meanwhile,
     )
-    return {row[0].hex: KnownItem(row[1], row[2].hex, row[3], row[4].hex, row[5], row[6]) for row in rows}
+    return {
+        row[0].bytes: KnownItem(row[1], row[2].bytes, row[3], row[4].bytes, row[5], row[6]) for row in rows
+    }
 
 
 def find_further_keys(item_ids: Sequence[int]) -> dict[tuple[int, int], "KnownPrediction"]:
@@ -210,7 +227,7 @@ def find_further_keys(item_ids: Sequence[int]) -> dict[tuple[int, int], "KnownPr
             """,
             [list(item_ids)],
         )
-        return {(row[0], row[1]): KnownPrediction(row[2], row[3].hex, row[4], row[5]) for row in cursor}
+        return {(row[0], row[1]): KnownPrediction(row[2], row[3].bytes, row[4], row[5]) for row in cursor}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +235,9 @@ class KnownItem:
     """A row of the key table: an item and its first prediction."""
 
     item_id: int
-    input_hash: str
+    input_hash: bytes
     model_version_id: int
-    content_hash: str
+    content_hash: bytes
     route: str
     policy_number: int
 
@@ -234,33 +251,81 @@ class KnownPrediction:
     """What is remembered of a prediction, for as long as its key is kept."""
 
     prediction_id: int
-    content_hash: str
+    content_hash: bytes
     route: str
     policy_number: int
 
 
-# The values of `key_values`, `item_values` and `prediction_values` as COPY lines.
+# The values of `key_values`, `item_values` and `prediction_values` as binary rows. Each field is its length and its value.
+
+_item_head = Struct(">hiqiq").pack
+_key_head = Struct(">hi16siqiqi16siqi16s").pack
+_further_key_head = Struct(">hiqiqiqi16s").pack
+_prediction_head = Struct(">hiqiqiqiq").pack
+_float_field = Struct(">id").pack
+_int_field = Struct(">ii").pack
+_numbers = Struct(">iiiqidi?").pack
 
 
-def _key_line(p: RoutedPrediction) -> str:
+def _item_rows(project_id: int, rows: Iterable[tuple[int, Row]], received_at: datetime) -> list[bytes]:
+    end = moment_field(received_at)
+    return [
+        _item_head(5, 8, item_id, 8, project_id)
+        + bytes_field(row.id.encode())
+        + bytes_field(_encode(row.input))
+        + end
+        for item_id, row in rows
+    ]
+
+
+def _key_row(p: RoutedPrediction) -> bytes:
     c = p.candidate
-    return (
-        f"{c.key_hash}\t{p.project_id}\t{p.item_id}\t{c.input_hash}\t{c.model_version_id}\t{c.content_hash}"
-        f"\t{p.route}\t{p.policy_number}"
+    head = _key_head(
+        8,
+        16,
+        c.key_hash,
+        8,
+        p.project_id,
+        8,
+        p.item_id,
+        16,
+        c.input_hash,
+        8,
+        c.model_version_id,
+        16,
+        c.content_hash,
+    )
+    return head + text_field(p.route) + _int_field(4, p.policy_number)
+
+
+def _further_key_row(p: RoutedPrediction) -> bytes:
+    c = p.candidate
+    head = _further_key_head(6, 8, p.id, 8, p.item_id, 8, c.model_version_id, 16, c.content_hash)
+    return head + text_field(p.route) + _int_field(4, p.policy_number)
+
+
+def _prediction_row(p: RoutedPrediction) -> bytes:
+    row = p.candidate.row
+    return b"".join(
+        (
+            _prediction_head(18, 8, p.id, 8, p.project_id, 8, p.item_id, 8, p.candidate.model_version_id),
+            bytes_field(_encode(row.prediction)),
+            _float_field(8, row.confidence),
+            text_field(p.label),
+            text_field(row.segment),
+            bytes_field(details_json(row)),
+            moment_field(row.occurred_at),
+            moment_field(p.received_at),
+            _why(p.route, p.reason, p.policy_number, p.period_id, p.audit_probability, p.audited),
+            NULL_FIELD if p.final_output is None else bytes_field(_encode(p.final_output)),
+        )
     )
 
 
-def _item_line(p: RoutedPrediction) -> str:
-    row = p.candidate.row
-    return f"{p.item_id}\t{p.project_id}\t{text(row.id)}\t{json_text(_encode(row.input))}\t{moment(p.received_at)}"
-
-
-def _prediction_line(p: RoutedPrediction) -> str:
-    row = p.candidate.row
-    final = NULL if p.final_output is None else json_text(_encode(p.final_output))
-    return (
-        f"{p.id}\t{p.project_id}\t{p.item_id}\t{p.candidate.model_version_id}\t{json_text(_encode(row.prediction))}"
-        f"\t{row.confidence!r}\t{text(p.label)}\t{text(row.segment)}\t{json_text(details_json(row))}"
-        f"\t{moment(row.occurred_at)}\t{moment(p.received_at)}\t{p.route}\t{p.reason}\t{p.policy_number}\t{p.period_id}"
-        f"\t{p.audit_probability!r}\t{'t' if p.audited else 'f'}\t{final}"
-    )
+@lru_cache(maxsize=4_096)
+def _why(
+    route: str, reason: str, policy_number: int, period_id: int, audit_probability: float, audited: bool
+) -> bytes:
+    """The fields that say why a prediction went where it did; the same few for most rows."""
+    numbers = _numbers(4, policy_number, 8, period_id, 8, audit_probability, 1, audited)
+    return text_field(route) + text_field(reason) + numbers

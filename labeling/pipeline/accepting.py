@@ -20,7 +20,8 @@ from labeling.ingestion.decoding import BadRow, Row
 from labeling.ingestion.partitions import ensure_partitions, is_missing_partition
 from labeling.ingestion.services import (
     KnownItem,
-    copy_new_items,
+    RoutedPrediction,
+    copy_new,
     find_keys,
     get_model_version_ids,
 )
@@ -44,6 +45,9 @@ from labeling.trust.deltas import Tally, append_delta
 MOST_TRIES = 8
 T = TypeVar("T")
 
+# Projects whose last request held items that are known. Only how rows are tried first depends on it.
+_repeating: set[int] = set()
+
 
 def accept_one(*, door: Door, row: Row | BadRow) -> Accepted:
     """Accept a single row. Raises StaleRulesError when the door is out of date."""
@@ -51,45 +55,73 @@ def accept_one(*, door: Door, row: Row | BadRow) -> Accepted:
     if isinstance(checked, Accepted):
         _pass_guard(door)  # under other rules the row might be valid
         return checked
-    _resolve_versions(door.rules, [checked])
-    placed = place(door, [checked], timezone.now())[0]
+    candidates = _candidates(door.rules, [(0, checked)])
+    fingerprint(door.rules.project_id, candidates)
+    placed = place(door, candidates, timezone.now())[0]
     if door.rules.refuses_reviews and placed.needs_a_person:  # unless its item is known
-        return _retrying(lambda: _write(door, [checked]))[0]
+        return _retrying(lambda: _write(door, candidates))[0]
     written = _retrying(lambda: write_new_row(door, placed))
     if written is None:
         raise StaleRulesError
-    return placed.answer() if written else _retrying(lambda: _write(door, [checked]))[0]
+    return placed.answer() if written else _retrying(lambda: _write(door, candidates))[0]
 
 
 def accept_predictions(*, door: Door, rows: Sequence[Row | BadRow]) -> list[Accepted]:
     """Accept rows, each for itself; the answers are in the order of the rows. Raises StaleRulesError."""
-    checked = [_check(door.rules, index, row) for index, row in enumerate(rows)]
-    candidates = [entry for entry in checked if isinstance(entry, Candidate)]
-    answers = [entry for entry in checked if isinstance(entry, Accepted)]
-    if candidates:
-        _resolve_versions(door.rules, candidates)
-        answers += _retrying(lambda: _write(door, candidates))
+    valid: list[tuple[int, Row]] = []
+    answers: list[Accepted] = []
+    for index, row in enumerate(rows):
+        checked = _check(door.rules, index, row)
+        if isinstance(checked, Accepted):
+            answers.append(checked)
+        else:
+            valid.append((index, checked))
+    if valid:
+        answers += _write_all(door, _candidates(door.rules, valid))
     else:
         _pass_guard(door)
     answers.sort(key=attrgetter("index"))
     return answers
 
 
-def _check(rules: RoutingRules, index: int, row: Row | BadRow) -> Candidate | Accepted:
+def _check(rules: RoutingRules, index: int, row: Row | BadRow) -> Row | Accepted:
     if isinstance(row, BadRow):
         return Accepted(index, row.id, "invalid", errors=row.errors)
     errors = rules.schema.check(
         row.prediction, pointer="/prediction", item_input=row.input, is_prediction=True
     )
-    if errors:
-        return Accepted(index, row.id, "invalid", errors=errors)
-    return fingerprint(rules.project_id, index, row)
+    return Accepted(index, row.id, "invalid", errors=errors) if errors else row
 
 
-def _resolve_versions(rules: RoutingRules, candidates: Sequence[Candidate]) -> None:
-    ids = get_model_version_ids(rules.project_id, ((c.row.model, c.row.model_version) for c in candidates))
-    for candidate in candidates:
-        candidate.model_version_id = ids[candidate.row.model, candidate.row.model_version]
+def _candidates(rules: RoutingRules, rows: Sequence[tuple[int, Row]]) -> list[Candidate]:
+    """Rows with the ids of their model versions, not fingerprinted yet."""
+    ids = get_model_version_ids(rules.project_id, {(row.model, row.model_version) for _, row in rows})
+    return [Candidate(index, row, ids[row.model, row.model_version]) for index, row in rows]
+
+
+def _write_all(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
+    """Nearly every row makes a new item, so rows are written as new ones; where that meets a known item nothing has been
+    written, and its project's rows are looked up first until a request has none that is known."""
+
+    def write() -> list[Accepted]:
+        if not _may_all_be_new(door, candidates):
+            fingerprint(door.rules.project_id, candidates)
+            return _write(door, candidates)
+        try:
+            return _write_as_new(door, candidates)
+        except IntegrityError:
+            _repeating.add(door.rules.project_id)
+            raise
+
+    return _retrying(write)
+
+
+def _may_all_be_new(door: Door, candidates: Sequence[Candidate]) -> bool:
+    """Whether it is worth trying. What is refused, is refused only where its item is not known."""
+    rules = door.rules
+    if rules.refuses_reviews or rules.project_id in _repeating:
+        return False
+    return len({candidate.row.id for candidate in candidates}) == len(candidates)
 
 
 def _retrying(write: Callable[[], T]) -> T:
@@ -112,6 +144,25 @@ def _retrying(write: Callable[[], T]) -> T:
 
 
 @transaction.atomic
+def _write_as_new(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
+    """Write rows that make an item each. IntegrityError, of a UniqueViolation, when one's item is known."""
+    _pass_guard(door)
+    now, places = timezone.now(), take_places(door, len(candidates))
+    tally, answers = Tally(), list[Accepted]()
+    _copy_new(
+        door,
+        [(item_id, c.row) for (item_id, _), c in zip(places, candidates, strict=True)],
+        now,
+        place=lambda: place_at(door, candidates, places, now),
+        fingerprint=lambda: fingerprint(door.rules.project_id, candidates),
+        tally=tally,
+        answers=answers,
+    )
+    append_delta(door.rules.project_id, tally.entries())
+    return answers
+
+
+@transaction.atomic
 def _write(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
     """1. guard  2. known or new  3. new ones by COPY  4. known ones, in order  5. counts."""
     _pass_guard(door)
@@ -120,35 +171,57 @@ def _write(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
     tally = Tally()
     answers = refused
     if placed:
-        tasks = [p.task for p in placed if p.task]
-        ensure_marks(door.queue_id, {task.priority for task in tasks})
-
-        def answer() -> None:
-            for p in placed:
-                tally.add(p.place, p.counts)
-            answers.extend([p.answer() for p in placed])
-
-        copy_new_items([p.prediction for p in placed], meanwhile=answer)
-        copy_tasks(tasks)
-        final = [p.prediction.id for p in placed if p.output is not None]
-        add_outcomes(door.rules.project_id, ids=final, of_predictions=True)
+        items = [(p.prediction.item_id, p.prediction.candidate.row) for p in placed]
+        _copy_new(door, items, now, place=lambda: placed, tally=tally, answers=answers)
     if rest:
         known |= {p.prediction.candidate.key_hash: p.prediction.as_known() for p in placed}
         answers += settle_known(door, rest, known, tally, now)
+    else:
+        _repeating.discard(door.rules.project_id)
     append_delta(door.rules.project_id, tally.entries())
     return answers
 
 
+def _copy_new(
+    door: Door,
+    items: Sequence[tuple[int, Row]],
+    now: datetime,
+    *,
+    place: Callable[[], Sequence[Placed]],
+    fingerprint: Callable[[], None] = lambda: None,
+    tally: Tally,
+    answers: list[Accepted],
+) -> None:
+    """Everything of new items. Adds their counts and answers."""
+    placed: list[Placed] = []
+
+    def place_all() -> list[RoutedPrediction]:
+        placed.extend(place())
+        return [p.prediction for p in placed]
+
+    def answer() -> None:
+        for p in placed:
+            tally.add(p.place, p.counts)
+        answers.extend([p.answer() for p in placed])
+
+    copy_new(door.rules.project_id, items, now, place=place_all, fingerprint=fingerprint, meanwhile=answer)
+    tasks = [p.task for p in placed if p.task]
+    ensure_marks(door.queue_id, {task.priority for task in tasks})
+    copy_tasks(tasks)
+    final = [p.prediction.id for p in placed if p.output is not None]
+    add_outcomes(door.rules.project_id, ids=final, of_predictions=True)
+
+
 def _place_new(
     door: Door, candidates: Sequence[Candidate], now: datetime
-) -> tuple[dict[str, KnownItem], list[Placed], list[Accepted], list[Candidate]]:
+) -> tuple[dict[bytes, KnownItem], list[Placed], list[Accepted], list[Candidate]]:
     """The items that are known, the rows that make a new item, those refused as too many reviews wait, and those about items
     that are known.
 
     Of an item's rows the first makes it; the next one is tried only where the one before was refused. Nearly all are new, so
     the first ones are placed while the server looks for them.
     """
-    rows_of: dict[str, deque[Candidate]] = {}
+    rows_of: dict[bytes, deque[Candidate]] = {}
     for candidate in candidates:
         rows_of.setdefault(candidate.key_hash, deque()).append(candidate)
     places, made = take_places(door, len(rows_of)), list[Placed]()

@@ -32,7 +32,7 @@ class KnownRows:
 
     door: Door
     now: datetime
-    items: dict[str, KnownItem]
+    items: dict[bytes, KnownItem]
     further: dict[tuple[int, int], KnownPrediction]
     labels: dict[int, AcceptedLabel]
     predictions: dict[int, Prediction]
@@ -42,7 +42,7 @@ class KnownRows:
 
 
 def settle_known(
-    door: Door, rows: list[Candidate], items: dict[str, KnownItem], tally: Tally, now: datetime
+    door: Door, rows: list[Candidate], items: dict[bytes, KnownItem], tally: Tally, now: datetime
 ) -> list[Accepted]:
     """Answer these rows in order, writing the further predictions among them. `items` holds an entry for every row."""
     item_ids = {items[row.key_hash].item_id for row in rows}

@@ -71,9 +71,15 @@ def test_audited_rows(world: World, warm: Callable[[Api], Api]) -> None:
     assert_same(lambda rows: api.predict(mixed(rows)).expect(200))
 
 
+def send_twice(otto: Api, rows: list[dict[str, Any]]) -> None:
+    """From the second time on, the process looks this project's rows up first."""
+    for _ in range(2):
+        otto.predict(rows).expect(200)
+
+
 def test_repeated_and_conflicting_rows(otto: Api) -> None:
     known = mixed(20)
-    otto.predict(known).expect(200)
+    send_twice(otto, known)
     assert_same(lambda rows: otto.predict(known[:rows]).expect(200))
     other = [{**row, "confidence": 0.5} for row in known]
     assert_same(lambda rows: otto.predict(other[:rows]).expect(200))
@@ -85,7 +91,7 @@ def test_bad_rows(otto: Api) -> None:
 
 def test_further_predictions_for_review(otto: Api) -> None:
     known = [a_row() for _ in range(30)]
-    otto.predict([*known, a_row(model_version="2")]).expect(200)
+    send_twice(otto, [*known, a_row(model_version="2")])
     further = iter([{**row, "model_version": "2"} for row in known])
     assert_same(lambda rows: otto.predict([next(further) for _ in range(rows)]).expect(200))
 
@@ -93,7 +99,7 @@ def test_further_predictions_for_review(otto: Api) -> None:
 @pytest.mark.slow
 def test_settled_predictions(world: World, otto: Api) -> None:
     known = [a_row() for _ in range(30)]
-    otto.predict([*known, a_row(model_version="2")]).expect(200)
+    send_twice(otto, [*known, a_row(model_version="2")])
     rita = world.api("rita")
     for task in rita.claim(50):
         rita.decide(

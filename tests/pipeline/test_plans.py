@@ -63,6 +63,15 @@ def assert_through_indexes(plans: list[list[dict[str, Any]]], *tables: str) -> N
 def test_new_rows(otto: Api) -> None:
     rows = [a_row(confidence=(0.99, 0.8, 0.1)[n % 3]) for n in range(300)]
     plans = plans_of(lambda: otto.predict(rows).expect(200))
+    assert_through_indexes(plans, "labeling_project")
+    assert "labeling_itemkey" not in {step.get("Relation Name") for plan in plans for step in plan}
+
+
+def test_new_rows_after_some_that_were_known(otto: Api) -> None:
+    known = a_row()
+    otto.predict([known]).expect(200)
+    otto.predict([known]).expect(200)
+    plans = plans_of(lambda: otto.predict([a_row() for _ in range(300)]).expect(200))
     assert_through_indexes(plans, "labeling_project", "labeling_itemkey")
 
 

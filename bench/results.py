@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sysconfig
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,10 +86,15 @@ def machine() -> dict[str, object]:
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
+        "python": platform.python_version() + ("" if _is_optimized() else ", built without optimizations"),
         "load_before": round(os.getloadavg()[0], 2),
         "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
     }
+
+
+def _is_optimized() -> bool:
+    """Whether the compiler was told what this interpreter runs often: the web server needs about an eighth less of the CPU then."""
+    return "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
 
 
 def table(results: list[Result]) -> str:

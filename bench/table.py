@@ -28,7 +28,7 @@ GOALS = {
     "claim_decide": ("ratio 0.5, 1,000/s, p99 12 ms at 500/s", "0.75, 6 ms"),
     "claim_behind": ("p99 25 ms", "12 ms"),
     "queue_page": ("p95 60 ms", "30 ms"),
-    "queue_swap": ("p95 30 ms", "15 ms"),
+    "queue_page_swap": ("p95 30 ms", "15 ms"),
     "trust_page": ("p95 100 ms", "50 ms"),
     "trust_page_cpu": ("50 ms", "40 ms"),
     "publish_100": ("grows 2.5 times at most", "1.5 times"),

@@ -7,7 +7,7 @@ from typing import Any
 from psycopg.conninfo import conninfo_to_dict
 
 from reviewapp.env import Environment, SettingError
-from reviewapp.postgresql.connection import PooledConnection
+from reviewapp.postgresql.stall import StallAwareConnection
 
 # Milliseconds a statement may take, by role of the process. A person at the keyboard (command) has no limit;
 # a worker's limit is how long an export may hold a snapshot (claims slow down behind an old one).
@@ -70,7 +70,7 @@ def _pool(env: Environment) -> dict[str, Any]:
             "min_size": min(2, env.threads),
             "max_size": env.threads,
             "timeout": WAIT_FOR_CONNECTION_S,
-            "connection_class": PooledConnection,
+            "connection_class": StallAwareConnection,
             # The pause between tries doubles up to here, then the pool gives up and starts anew when asked.
             "reconnect_timeout": 2.0,
             "max_idle": 300.0,

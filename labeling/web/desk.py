@@ -11,7 +11,7 @@ from typing import Any
 
 from labeling.history.actor import Actor
 from labeling.projects.models import Project
-from labeling.projects.queries import get_output_schema
+from labeling.projects.queries import settled_output_schema
 from labeling.review.claiming import show_claims
 from labeling.review.claims import Claim
 from labeling.routing.models import PolicyPeriod
@@ -94,7 +94,7 @@ def build_desks(
     """Desks for held tasks; the number of queries does not depend on how many. `typed` is a refused form's content."""
     if not claims:
         return []
-    schema = get_output_schema(project)
+    schema = settled_output_schema(project)
     shown = {task.task: task for task in show_claims(project, list(claims))}
     periods = PolicyPeriod.objects.in_bulk({c.prediction.period_id for c in claims if c.prediction})
     desks = []

@@ -15,7 +15,7 @@ from labeling.ingestion.models import Item, Prediction
 from labeling.pipeline.deciding import decide, skip
 from labeling.projects.access import Permission, may, require
 from labeling.projects.models import Project
-from labeling.projects.queries import get_output_schema
+from labeling.projects.queries import settled_output_schema
 from labeling.review.claiming import get_queue, lease_of
 from labeling.review.claims import Claim
 from labeling.review.filters import EVERYTHING, TaskFilter, find_fitting
@@ -109,7 +109,9 @@ def record_posted(task: ReviewTask, form: QueryDict, by: Actor) -> dict[str, Any
     predicted = None
     if task.kind == TaskKind.REVIEW:
         predicted = shown_prediction(task, Prediction.objects.get(pk=task.prediction_id)).output
-    answer = read_answer(form, kind=task.kind, schema=get_output_schema(task.project), predicted=predicted)
+    answer = read_answer(
+        form, kind=task.kind, schema=settled_output_schema(task.project), predicted=predicted
+    )
     try:
         return _record(task, form.get("token", ""), answer, by)
     except ConflictError as lost:

@@ -216,6 +216,18 @@ class TestDeciding:
         assert desk_of(plain)["token"] == desk["token"]
         assert not Decision.objects.exists()
 
+    def test_a_label_that_was_added_is_there_and_counts_at_once(self, as_: As, world: World) -> None:
+        rows(world, 2)
+        rita = as_("rita")
+        desk = desk_of(rita.get(REVIEW))
+        assert send(rita, desk, label="d").status_code == 422
+        world.api("ada").patch(
+            "/projects/letters/", {"label_schema": {"labels": ["a", "b", "c", "d"]}}
+        ).expect(200)
+        assert 'value="d"' in rita.get(REVIEW).content.decode()
+        assert send(rita, desk, label="d").status_code == 200
+        assert Decision.objects.get().output == {"label": "d"}
+
     def test_without_scripts_it_leads_to_the_queue(self, as_: As, world: World) -> None:
         rows(world, 2)
         rita = as_("rita")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from functools import partial
 
 import pytest
+from django.db import transaction
+from django.utils import timezone
 
 from labeling.decisions.models import AcceptedLabel, Decision
 from labeling.ingestion.models import Item, ItemKey, Prediction, PredictionKey
 from labeling.ledger.checks import check_ledger
 from labeling.review.models import ReviewTask, TaskState
+from labeling.review.services import release_expired
 from tests.world import Api, Beside, Reply, World, a_row, in_threads, somebody_waits, uncommitted, wait_until
 
 pytestmark = pytest.mark.slow
@@ -212,6 +216,17 @@ def test_deciding_and_releasing_at_once(otto: Api, rita: Api) -> None:
             "claim_lost"
         }
     assert_ledger_is_green()
+
+
+def test_a_sweep_passes_over_a_task_that_is_locked_and_takes_it_the_next_time(otto: Api, rita: Api) -> None:
+    otto.predict([a_row()]).expect(200)
+    task = rita.claim(1)[0]["task"]
+    ReviewTask.objects.update(lease_expires_at=timezone.now() - timedelta(minutes=1))
+    with transaction.atomic():
+        ReviewTask.objects.select_for_update().get(pk=task)
+        assert in_threads([release_expired]) == [0]
+    assert in_threads([release_expired]) == [1]
+    assert ReviewTask.objects.get().state == "waiting"
 
 
 def test_everything_at_once(live_world: World, otto: Api) -> None:

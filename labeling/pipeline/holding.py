@@ -15,7 +15,7 @@ from labeling.pipeline.settling import first_prediction
 from labeling.projects.access import KEY_STANDS, Permission, key_values, require_as, require_key
 from labeling.projects.label_schema import OutputSchema
 from labeling.projects.models import Project
-from labeling.projects.queries import remembered_schema
+from labeling.projects.queries import settled_output_schema
 from labeling.review.models import Purpose, ReviewQueue, ReviewTask, Sentinel
 from labeling.review.services import require_held
 from labeling.review.showing import shown_prediction
@@ -30,6 +30,7 @@ _PROJECT = Columns(
         "task_type",
         "time_zone",
         "simulation",
+        "schema_number",
         "policy_number",
         "guidelines_number",
         "lottery_secret",
@@ -55,14 +56,13 @@ with task as materialized (
     on conflict do nothing
     returning item_id
 )
-select {", ".join(part.sql for part in _PARTS)}, membership.role, {KEY_STANDS}, schema.id, item.key,
+select {", ".join(part.sql for part in _PARTS)}, membership.role, {KEY_STANDS}, item.key,
        case when project.task_type = 'spans' then item.input end, untouched.item_id is not null,
        case when sentinel.task_id is not null then exists (
            select from labeling_decision earlier where earlier.item_id = task.item_id and earlier.task_id = task.id) end,
        clock_timestamp()
 from task
 join labeling_project project on project.id = task.project_id
-join labeling_labelschema schema on schema.project_id = project.id and schema.number = project.schema_number
 join labeling_reviewqueue queue on queue.id = task.queue_id
 join labeling_prediction prediction on prediction.id = task.prediction_id
 left join labeling_item item on item.id = task.item_id
@@ -97,7 +97,7 @@ def hold(*, task_id: int, token: str, by: Actor) -> Held:
     if found is None:
         raise NotFoundError("not_found", say("There is no such task."))
     (task, project, queue, sentinel, prediction), rest = read_parts(found, _PARTS)
-    role, key_stands, schema_id, item_key, item_input, is_untouched, is_test_again, now = rest
+    role, key_stands, item_key, item_input, is_untouched, is_test_again, now = rest
     require_key(key_stands)
     task.project, task.queue = project, queue
     if sentinel is not None:
@@ -129,7 +129,7 @@ def hold(*, task_id: int, token: str, by: Actor) -> Held:
     return Held(
         task=task,
         prediction=prediction,
-        schema=remembered_schema(schema_id, project.task_type),
+        schema=settled_output_schema(project),
         item_key=item_key,
         item_input=item_input,
         current=current,

@@ -36,7 +36,7 @@ def get_output_schema(project: Project) -> OutputSchema:
 
 
 def settled_output_schema(project: Project) -> OutputSchema:
-    """The same for a project that was read outside any transaction: its schema is committed then, and rows of schemas never
+    """The same for whoever changes no schema in this transaction: the project's is committed then, and rows of schemas never
     change, so that processes may remember them."""
     return _schema_of(project.pk, project.schema_number, project.task_type)
 
@@ -44,12 +44,6 @@ def settled_output_schema(project: Project) -> OutputSchema:
 @lru_cache(maxsize=1_000)
 def _schema_of(project_id: int, number: int, task_type: str) -> OutputSchema:
     return compile_schema(task_type, LabelSchema.objects.get(project_id=project_id, number=number).body)
-
-
-@lru_cache(maxsize=1_000)
-def remembered_schema(schema_id: int, task_type: str) -> OutputSchema:
-    """A label schema by the id of its row, which never changes and is never given to another one."""
-    return compile_schema(task_type, LabelSchema.objects.get(pk=schema_id).body)
 
 
 def get_schema_body(project: Project) -> dict[str, object]:

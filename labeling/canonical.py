@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 _encode = msgspec.json.Encoder(order="sorted").encode
-_blake2b = hashlib.blake2b
 # How a float that is a whole number may be written: 1.0, or 1e16 from there on. Text may look like that too, then we walk
 # for nothing. Patterns that begin with a fixed character are searched several times faster than one with alternatives.
 _POINT_ZERO = re.compile(rb"\.0(?![0-9])")
@@ -38,7 +37,7 @@ def text_hash(text: str) -> str:
 
 def bytes_digest(encoded: bytes) -> bytes:
     """128-bit BLAKE2b of bytes, as 16 bytes."""
-    return _blake2b(encoded, digest_size=16).digest()
+    return hashlib.blake2b(encoded, digest_size=16).digest()
 
 
 def _may_hold_whole_floats(encoded: bytes) -> bool:

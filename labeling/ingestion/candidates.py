@@ -24,8 +24,13 @@ class Candidate(msgspec.Struct, gc=False):
 
 
 def fingerprint(project_id: int, candidates: Iterable[Candidate]) -> None:
-    """Hash what the contract compares: input, prediction, confidence, segment, occurred_at, probabilities, explanation."""
+    """Hash what the contract compares: input, prediction, confidence, segment, occurred_at, probabilities, explanation.
+
+    Candidates that have their hashes keep them.
+    """
     for candidate in candidates:
+        if candidate.key_hash:
+            continue
         row = candidate.row
         input_hash = bytes_digest(canonical_bytes(row.input))
         # The canonical list of these, the input by its hash. The hash is put in afterwards: its digits look like exponents.

@@ -19,7 +19,7 @@ from labeling.bulk import (
     moment_field,
     text_field,
 )
-from labeling.ingestion.candidates import Candidate, details_json
+from labeling.ingestion.candidates import Candidate, details_json, fingerprint
 from labeling.ingestion.decoding import Row
 from labeling.ingestion.models import ModelVersion
 
@@ -166,13 +166,12 @@ def copy_new(
     received_at: datetime,
     *,
     place: Callable[[], Sequence[RoutedPrediction]],
-    fingerprint: Callable[[], None],
     meanwhile: Callable[[], None],
 ) -> None:
     """New items under these ids, with their first predictions and keys. IntegrityError when one is known.
 
-    While the server takes in the items, `place` tells what is predicted of them; while it takes in that, `fingerprint` sees
-    to the hashes; while it takes in the keys, `meanwhile` runs. Keys come last, where another request may be waited for, and
+    While the server takes in the items, `place` tells what is predicted of them; while it takes in that, rows are
+    fingerprinted; while it takes in the keys, `meanwhile` runs. Keys come last, where another request may be waited for, and
     in order of their hash, so that two batches cannot deadlock.
     """
     predictions: list[RoutedPrediction] = []
@@ -184,7 +183,7 @@ def copy_new(
         lines.extend([_prediction_row(p) for p in predictions])
 
     def make_keys() -> None:
-        fingerprint()
+        fingerprint(project_id, [p.candidate for p in predictions])
         keys.extend([_key_row(p) for p in predictions])
         keys.sort()  # each begins with its hash
 

@@ -117,7 +117,7 @@ def _write_all(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
 
 
 def _may_all_be_new(door: Door, candidates: Sequence[Candidate]) -> bool:
-    """Whether it is worth trying. What is refused, is refused only where its item is not known."""
+    """Whether to try that. Where reviews are refused, or an id comes twice, what becomes of a row hangs on what is known."""
     rules = door.rules
     if rules.refuses_reviews or rules.project_id in _repeating:
         return False
@@ -154,7 +154,6 @@ def _write_as_new(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]
         [(item_id, c.row) for (item_id, _), c in zip(places, candidates, strict=True)],
         now,
         place=lambda: place_at(door, candidates, places, now),
-        fingerprint=lambda: fingerprint(door.rules.project_id, candidates),
         tally=tally,
         answers=answers,
     )
@@ -188,7 +187,6 @@ def _copy_new(
     now: datetime,
     *,
     place: Callable[[], Sequence[Placed]],
-    fingerprint: Callable[[], None] = lambda: None,
     tally: Tally,
     answers: list[Accepted],
 ) -> None:
@@ -204,7 +202,7 @@ def _copy_new(
             tally.add(p.place, p.counts)
         answers.extend([p.answer() for p in placed])
 
-    copy_new(door.rules.project_id, items, now, place=place_all, fingerprint=fingerprint, meanwhile=answer)
+    copy_new(door.rules.project_id, items, now, place=place_all, meanwhile=answer)
     tasks = [p.task for p in placed if p.task]
     ensure_marks(door.queue_id, {task.priority for task in tasks})
     copy_tasks(tasks)

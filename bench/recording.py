@@ -53,11 +53,12 @@ def _record(slug: str, path: Path, count: int) -> None:
 
     def listen(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         cursor = context["cursor"].cursor
-        if hasattr(cursor, "mogrify"):  # Django's own, whose values are in the text
+        # Django's own cursor puts the values into the text; a prepared statement has them apart.
+        if hasattr(cursor, "mogrify"):
             if not sql.startswith(("SAVEPOINT", "RELEASE")):
                 said.append((cursor.mogrify(sql, params), None))
         else:
-            said.append((sql, params))
+            said.append((sql, list(params)))
         return execute(sql, params, many, context)
 
     decisions: list[list[Said]] = []

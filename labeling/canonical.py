@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+_DIGEST = hashlib.blake2b(digest_size=16)  # to be copied, which takes two thirds of what making one does
 _encode = msgspec.json.Encoder(order="sorted").encode
 # How a float that is a whole number may be written: 1.0, or 1e16 from there on. Text may look like that too, then we walk
 # for nothing. Patterns that begin with a fixed character are searched several times faster than one with alternatives.
@@ -37,7 +38,9 @@ def text_hash(text: str) -> str:
 
 def bytes_digest(encoded: bytes) -> bytes:
     """128-bit BLAKE2b of bytes, as 16 bytes."""
-    return hashlib.blake2b(encoded, digest_size=16).digest()
+    state = _DIGEST.copy()
+    state.update(encoded)
+    return state.digest()
 
 
 def _may_hold_whole_floats(encoded: bytes) -> bool:

@@ -1,4 +1,7 @@
-"""Rows of statements that join several tables, as models."""
+"""Rows of statements that join several tables, as models; and models for statements that write them.
+
+Both are made without the signals and the look at each field that Django's own way takes: a decision makes a dozen of them.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, cast
@@ -18,18 +21,25 @@ class Columns(Generic[M]):
         self.sql = ", ".join(f"{alias}.{field.column}" for field in fields)
         self._model = model
         self._key = self.names.index(cast(Any, model._meta.pk).attname)
+        self._defaults = {field.attname: field.get_default() for field in fields}
 
     def read(self, row: Sequence[Any], start: int) -> M | None:
         """The model whose columns begin at `start`, or none where an outer join found none. Unnamed columns are deferred."""
         values = row[start : start + len(self.names)]
         if values[self._key] is None:
             return None
-        # What `from_db` makes, without its signals and a descriptor for each column: a decision and the next task read ten of them.
-        found = self._model.__new__(self._model)
-        found._state = ModelState()
-        found._state.adding, found._state.db = False, DEFAULT_DB_ALIAS
-        found.__dict__.update(zip(self.names, values, strict=True))
-        return found
+        return self._make(zip(self.names, values, strict=True), is_new=False)
+
+    def new(self, **values: Any) -> M:
+        """A model that is not in the database yet; its default where no value is given."""
+        return self._make({**self._defaults, **values}, is_new=True)
+
+    def _make(self, values: Any, *, is_new: bool) -> M:
+        made = self._model.__new__(self._model)
+        made._state = ModelState()
+        made._state.adding, made._state.db = is_new, None if is_new else DEFAULT_DB_ALIAS
+        made.__dict__.update(values)
+        return made
 
 
 def read_parts(row: Sequence[Any], parts: Sequence[Columns[Any]]) -> tuple[list[Any], Sequence[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -68,7 +69,7 @@ def decide_and_take(port: int, slug: str, keys: list[str], first: list[Any]) -> 
 
 
 def replay_statements(url: str, path: Path, turns: list[Any]) -> Step:
-    """The recorded statements of one decision, the last of which claims the next task, in one transaction."""
+    """The recorded statements of one decision, the last of which claims the next task; in a transaction if they are several."""
     mine = len(turns)
     turns.append(None)
     decisions = read_recorded(path)[mine::CLOSED_LOOP]
@@ -77,8 +78,10 @@ def replay_statements(url: str, path: Path, turns: list[Any]) -> Step:
     def step(_number: int) -> bool | None:
         if not decisions:
             return None
-        with connection.transaction(), connection.cursor() as cursor:
-            for statement, values in decisions.pop():
+        statements = decisions.pop()
+        whole = connection.transaction() if len(statements) > 1 else nullcontext()
+        with whole, psycopg.RawCursor(connection) as cursor:
+            for statement, values in statements:
                 cursor.execute(statement, values, prepare=values is not None)
             return len(cursor.fetchall()) == 1
 
@@ -90,8 +93,7 @@ def measure_decisions(
 ) -> list[Result]:
     """`claim_decide` and `claim_behind`."""
     rounds, seconds, offered_s, behind = (1, 2.0, 3.0, 3_000) if quick else (4, 10.0, 30.0, 200_000)
-    if quick:  # more than the small table has waiting
-        filler.add(40_000, state="waiting", tenths_reviewed=10)
+    _add_waiting(filler, rows_before, 40_000 if quick else 400_000)
     keys = make_reviewers(place, slug, QUICK_REVIEWERS if quick else REVIEWERS)
     maxima: list[Samples] = []
     floors: list[Samples] = []
@@ -136,6 +138,12 @@ def measure_decisions(
         note=f"value: maximum with {CLOSED_LOOP} connections; milliseconds: {OFFERED}/s offered over {REVIEWERS} connections",
     ).timed(offered)
     return [found, _behind(place, slug, filler, keys, rows_before, behind, offered_s)]
+
+
+def _add_waiting(filler: Filler, rows_before: int, needed: int) -> None:
+    """As many as will be decided, claimed for the floor, or decided behind the snapshot; a tenth of what is stored waits already."""
+    if rows_before // 10 < needed:
+        filler.add(needed, state="waiting", tenths_reviewed=10)
 
 
 def _put_away_what_is_held(place: Place) -> None:

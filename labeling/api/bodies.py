@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.http import HttpRequest
 from django.http.request import RawPostDataException, UnreadablePostError
@@ -23,10 +24,9 @@ class BodyError(Exception):
 
 def read_body(request: HttpRequest) -> tuple[str, bytes]:
     """Media type and inflated body. Raises BodyError (400, 413, 415)."""
-    kind = (request.META.get("CONTENT_TYPE") or "").partition(";")
-    if kind[0].strip().lower() not in (JSON_TYPE, NDJSON_TYPE):
+    kind, charset = _type_of(request.META.get("CONTENT_TYPE") or "")
+    if kind not in (JSON_TYPE, NDJSON_TYPE):
         raise BodyError(415, "unsupported_media_type", f"send {JSON_TYPE} or {NDJSON_TYPE}")
-    charset = kind[2].strip().lower().replace('"', "").removeprefix("charset=")
     if charset not in ("", "utf-8", "utf8"):
         raise BodyError(415, "unsupported_media_type", "send UTF-8")
     encoding = (request.META.get("HTTP_CONTENT_ENCODING") or "identity").strip().lower()
@@ -38,7 +38,14 @@ def read_body(request: HttpRequest) -> tuple[str, bytes]:
         body = request.body
     except (UnreadablePostError, RawPostDataException) as error:
         raise BodyError(400, "malformed", "the body ended early") from error
-    return kind[0].strip().lower(), _inflate(body) if encoding == "gzip" else body
+    return kind, _inflate(body) if encoding == "gzip" else body
+
+
+@lru_cache(maxsize=64)
+def _type_of(header: str) -> tuple[str, str]:
+    """Media type and charset, as they are compared."""
+    kind, _, parameters = header.partition(";")
+    return kind.strip().lower(), parameters.strip().lower().replace('"', "").removeprefix("charset=")
 
 
 def _declared_length(request: HttpRequest) -> int:

@@ -39,16 +39,19 @@ class Doorway:
         self._actor = actor
         self.allowance: Allowance | None = None
         self._memory = (digest_of(plain_key), slug) if plain_key else None
+        self._door: Door | None = None
 
     def open(self) -> Door:
         """The door as remembered, or a fresh one. Raises the errors of authentication and access."""
+        return self._door or self._open_remembered() or self._open_fresh()
+
+    def _open_remembered(self) -> Door | None:
         known = _remembered.get(self._memory) if self._memory else None
-        if known is None:
-            return self._open_fresh()
-        door, self.allowance = known
-        if door.key_id is not None:
-            note_key_use(door.key_id)  # a fresh door's key was looked up, which notes it too
-        return door
+        if known is not None:
+            self._door, self.allowance = known
+            if self._door.key_id is not None:
+                note_key_use(self._door.key_id)  # a fresh door's key was looked up, which notes it too
+        return self._door
 
     def through(self, write: Callable[[Door], T]) -> T:
         """Write through the door; while the rules turn out to be out of date, load them anew and write again."""
@@ -67,7 +70,7 @@ class Doorway:
             _remembered.pop(self._memory, None)
         actor = self._actor or self._actor_of_key()
         project = get_project(actor, self._slug, Permission.INGEST)
-        door = Door(load_rules(project.pk), _queue_id(project.pk), actor.key_id)
+        self._door = door = Door(load_rules(project.pk), _queue_id(project.pk), actor.key_id)
         if self._memory:
             if len(_remembered) >= _MOST:
                 _remembered.clear()

@@ -16,6 +16,7 @@ from labeling.datasets.manifest import timestamp_text
 from labeling.datasets.models import Dataset, DatasetSegment, DatasetTag, DatasetVersion
 from labeling.datasets.storage import Storage
 
+_WHICH = ("digest", "created_at")
 _VERSION_FILE = re.compile(r"([0-9]+)\.json")
 _ASIDE_FILE = re.compile(r"[0-9]+\.[0-9a-f]{16}\.json")
 
@@ -44,18 +45,20 @@ def write_version_manifest(storage: Storage, dataset: Dataset, version: DatasetV
         },
     }
     path = f"{dataset.folder}/versions/{version.number:08}.json"
-    _set_aside(storage, path, version.digest)
+    _set_aside(storage, path, {name: content[name] for name in _WHICH})
     storage.write(path, _readable(content))
 
 
-def _set_aside(storage: Storage, path: str, digest: str) -> None:
-    """Keep what stands under this name if it is of another version: of a future that a restored database does not have."""
+def _set_aside(storage: Storage, path: str, version: dict[str, Any]) -> None:
+    """Keep what stands under this name if it is of another version: of a future that a restored database does not have. It may
+    hold the same rows, those that waited when the backup was made, and was published at another time even so."""
     known = storage.read(path)
     if known is None:
         return
-    other = _manifest(known).get("digest") or hashlib.sha256(known).hexdigest()
-    if other != digest:
-        storage.write(f"{path.removesuffix('.json')}.{other[:16]}.json", known)
+    other = _manifest(known)
+    if {name: other.get(name) for name in _WHICH} != version:
+        digest = other.get("digest") or hashlib.sha256(known).hexdigest()
+        storage.write(f"{path.removesuffix('.json')}.{digest[:16]}.json", known)
 
 
 def write_tags_manifest(storage: Storage, dataset: Dataset) -> None:

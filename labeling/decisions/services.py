@@ -13,9 +13,11 @@ from labeling.decisions.outcomes import add_outcomes
 from labeling.errors import ConflictError, FieldError, InvalidError, NotAllowedError, invalid, say
 from labeling.history.actor import Actor
 from labeling.ingestion.models import Prediction, Route
+from labeling.joined import Columns
 from labeling.projects.label_schema import OutputSchema
 from labeling.review.models import Purpose, ReviewTask, TaskKind
 
+_DECISION = Columns(Decision, "decision")
 MAX_NOTE = 10_000
 MAX_SECONDS = 7 * 24 * 3600.0
 _VERDICTS = {
@@ -103,21 +105,20 @@ def make_decision(
     answer: Answer,
     label: dict[str, Any] | None,
     prediction: Prediction,
-    task_type: str,
     supersedes_id: int | None,
     by: Actor,
     now: datetime,
 ) -> Decision:
     """The decision, not written yet. `agreed` compares with the model's output, also where the reviewer did not see it."""
-    return Decision(
+    return _DECISION.new(
         project_id=task.project_id,
-        task=task,
+        task_id=task.pk,
         item_id=task.item_id,
         prediction_id=task.prediction_id,
         purpose=task.purpose,
         verdict=answer.verdict,
         output=label,
-        agreed=None if label is None else equal(task_type, label, prediction.output),
+        agreed=None if label is None else equal(task.project.task_type, label, prediction.output),
         note=answer.note,
         seconds=answer.seconds,
         claim_token=cast(uuid.UUID, task.claim_token),

@@ -1,6 +1,6 @@
 """Writing items, predictions and their keys. Called by the pipeline inside its transaction."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -12,14 +12,14 @@ from django.db import connection
 
 from labeling.bulk import (
     NULL_FIELD,
+    Prepared,
     array,
     bytes_field,
     copy_rows,
-    fetch_meanwhile,
     moment_field,
     text_field,
 )
-from labeling.ingestion.candidates import Candidate, details_json, fingerprint
+from labeling.ingestion.candidates import Candidate, details_json
 from labeling.ingestion.decoding import Row
 from labeling.ingestion.models import ModelVersion
 
@@ -54,6 +54,10 @@ PREDICTION_COLUMNS = (
     "audited",
     "final_output",
 )
+_KEYS = Prepared("""
+select key_hash, item_id, input_hash, model_version_id, content_hash, route, policy_number
+from labeling_itemkey where key_hash = any(%(keys)s::uuid[])
+""")
 FURTHER_KEY_COLUMNS = (
     "prediction_id",
     "item_id",
@@ -160,36 +164,29 @@ def _get_or_create_version(project_id: int, name: str, version: str) -> tuple[in
     return made.pk, created
 
 
-def copy_new(
+def copy_items(
     project_id: int,
     rows: Iterable[tuple[int, Row]],
     received_at: datetime,
     *,
-    place: Callable[[], Sequence[RoutedPrediction]],
-    meanwhile: Callable[[], None],
+    meanwhile: Iterable[object],
 ) -> None:
-    """New items under these ids, with their first predictions and keys. IntegrityError when one is known.
+    """New items under these ids; the server takes them in while `meanwhile` is run through (`bulk.copy_rows`)."""
+    copy_rows("labeling_item", ITEM_COLUMNS, _item_rows(project_id, rows, received_at), meanwhile=meanwhile)
 
-    While the server takes in the items, `place` tells what is predicted of them; while it takes in that, rows are
-    fingerprinted; while it takes in the keys, `meanwhile` runs. Keys come last, where another request may be waited for, and
-    in order of their hash, so that two batches cannot deadlock.
-    """
-    predictions: list[RoutedPrediction] = []
-    lines: list[bytes] = []
-    keys: list[bytes] = []
 
-    def go_on() -> None:
-        predictions.extend(place())
-        lines.extend([_prediction_row(p) for p in predictions])
+def copy_predictions(predictions: Iterable[RoutedPrediction], *, meanwhile: Iterable[object] = ()) -> None:
+    """Predictions, without their keys."""
+    copy_rows(
+        "labeling_prediction", PREDICTION_COLUMNS, map(_prediction_row, predictions), meanwhile=meanwhile
+    )
 
-    def make_keys() -> None:
-        fingerprint(project_id, [p.candidate for p in predictions])
-        keys.extend([_key_row(p) for p in predictions])
-        keys.sort()  # each begins with its hash
 
-    copy_rows("labeling_item", ITEM_COLUMNS, _item_rows(project_id, rows, received_at), meanwhile=go_on)
-    copy_rows("labeling_prediction", PREDICTION_COLUMNS, lines, meanwhile=make_keys)
-    copy_rows("labeling_itemkey", KEY_COLUMNS, keys, meanwhile=meanwhile)
+def copy_keys(rows: Iterable[bytes], *, meanwhile: Iterable[object]) -> None:
+    """Keys of new items, `key_row` of each, in order of their hash, so that two batches cannot deadlock. IntegrityError when one
+    of the items is known."""
+    in_order = sorted(rows)  # each begins with its hash
+    copy_rows("labeling_itemkey", KEY_COLUMNS, in_order, meanwhile=meanwhile)
 
 
 def copy_further_predictions(predictions: Sequence[RoutedPrediction]) -> None:
@@ -198,19 +195,13 @@ def copy_further_predictions(predictions: Sequence[RoutedPrediction]) -> None:
         return
     in_key_order = sorted(predictions, key=lambda p: (p.item_id, p.candidate.model_version_id))
     copy_rows("labeling_predictionkey", FURTHER_KEY_COLUMNS, [_further_key_row(p) for p in in_key_order])
-    copy_rows("labeling_prediction", PREDICTION_COLUMNS, [_prediction_row(p) for p in predictions])
+    copy_predictions(predictions)
 
 
 def find_keys(key_hashes: Sequence[bytes], *, meanwhile: Callable[[], None]) -> dict[bytes, "KnownItem"]:
     """What is known of these items, by key hash. `meanwhile` runs while the server looks; it may not ask the server."""
-    rows = fetch_meanwhile(
-        """
-        select key_hash, item_id, input_hash, model_version_id, content_hash, route, policy_number
-        from labeling_itemkey where key_hash = any(%s::uuid[])
-        """,
-        [array([key_hash.hex() for key_hash in key_hashes])],
-        meanwhile,
-    )
+    wanted = array([key_hash.hex() for key_hash in key_hashes])
+    rows = _KEYS.fetch_meanwhile({"keys": wanted}, meanwhile)
     return {
         row[0].bytes: KnownItem(row[1], row[2].bytes, row[3], row[4].bytes, row[5], row[6]) for row in rows
     }
@@ -266,18 +257,19 @@ _int_field = Struct(">ii").pack
 _numbers = Struct(">iiiqidi?").pack
 
 
-def _item_rows(project_id: int, rows: Iterable[tuple[int, Row]], received_at: datetime) -> list[bytes]:
+def _item_rows(project_id: int, rows: Iterable[tuple[int, Row]], received_at: datetime) -> Iterator[bytes]:
     end = moment_field(received_at)
-    return [
-        _item_head(5, 8, item_id, 8, project_id)
-        + bytes_field(row.id.encode())
-        + bytes_field(_encode(row.input))
-        + end
-        for item_id, row in rows
-    ]
+    for item_id, row in rows:
+        yield (
+            _item_head(5, 8, item_id, 8, project_id)
+            + bytes_field(row.id.encode())
+            + bytes_field(_encode(row.input))
+            + end
+        )
 
 
-def _key_row(p: RoutedPrediction) -> bytes:
+def key_row(p: RoutedPrediction) -> bytes:
+    """The key of a fingerprinted prediction that makes an item."""
     c = p.candidate
     head = _key_head(
         8,

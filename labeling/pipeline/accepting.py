@@ -5,7 +5,7 @@ everything else to `accept_predictions`. Both write only while the rules they ro
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import TypeVar
@@ -14,16 +14,19 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 from psycopg.errors import DeadlockDetected, UniqueViolation
 
+from labeling.bulk import pieces_of
 from labeling.decisions.outcomes import add_outcomes
 from labeling.ingestion.candidates import Candidate, fingerprint
 from labeling.ingestion.decoding import BadRow, Row
 from labeling.ingestion.partitions import ensure_partitions, is_missing_partition
 from labeling.ingestion.services import (
     KnownItem,
-    RoutedPrediction,
-    copy_new,
+    copy_items,
+    copy_keys,
+    copy_predictions,
     find_keys,
     get_model_version_ids,
+    key_row,
 )
 from labeling.pipeline.known import LabelledMeanwhileError, settle_known
 from labeling.pipeline.placing import (
@@ -148,15 +151,9 @@ def _write_as_new(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]
     """Write rows that make an item each. IntegrityError, of a UniqueViolation, when one's item is known."""
     _pass_guard(door)
     now, places = timezone.now(), take_places(door, len(candidates))
-    tally, answers = Tally(), list[Accepted]()
-    _copy_new(
-        door,
-        [(item_id, c.row) for (item_id, _), c in zip(places, candidates, strict=True)],
-        now,
-        place=lambda: place_at(door, candidates, places, now),
-        tally=tally,
-        answers=answers,
-    )
+    answers: list[Accepted] = []
+    items = [(item_id, c.row) for (item_id, _), c in zip(places, candidates, strict=True)]
+    tally = _copy_new(door, items, now, place_at(door, candidates, places, now), answers)
     append_delta(door.rules.project_id, tally.entries())
     return answers
 
@@ -166,12 +163,11 @@ def _write(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
     """1. guard  2. known or new  3. new ones by COPY  4. known ones, in order  5. counts."""
     _pass_guard(door)
     now = timezone.now()
-    known, placed, refused, rest = _place_new(door, candidates, now)
+    known, placed, answers, rest = _place_new(door, candidates, now)
     tally = Tally()
-    answers = refused
     if placed:
         items = [(p.prediction.item_id, p.prediction.candidate.row) for p in placed]
-        _copy_new(door, items, now, place=lambda: placed, tally=tally, answers=answers)
+        tally = _copy_new(door, items, now, placed, answers)
     if rest:
         known |= {p.prediction.candidate.key_hash: p.prediction.as_known() for p in placed}
         answers += settle_known(door, rest, known, tally, now)
@@ -183,31 +179,45 @@ def _write(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
 
 def _copy_new(
     door: Door,
-    items: Sequence[tuple[int, Row]],
+    items: Iterable[tuple[int, Row]],
     now: datetime,
-    *,
-    place: Callable[[], Sequence[Placed]],
-    tally: Tally,
+    placing: Iterable[Placed],
     answers: list[Accepted],
-) -> None:
-    """Everything of new items. Adds their counts and answers."""
-    placed: list[Placed] = []
+) -> Tally:
+    """Everything of new items, placed as they come; adds their answers and returns their counts.
 
-    def place_all() -> list[RoutedPrediction]:
-        placed.extend(place())
-        return [p.prediction for p in placed]
+    The next table is made while the server takes in the one before. Keys come last: there another request may be waited for.
+    """
+    project_id = door.rules.project_id
+    placed, keys, tally = list[Placed](), list[bytes](), Tally()
 
-    def answer() -> None:
-        for p in placed:
-            tally.add(p.place, p.counts)
-        answers.extend([p.answer() for p in placed])
+    def place_all() -> Iterator[None]:
+        for part in pieces_of(placing):
+            placed.extend(part)
+            yield
 
-    copy_new(door.rules.project_id, items, now, place=place_all, meanwhile=answer)
+    def make_keys() -> Iterator[None]:
+        for part in pieces_of([p.prediction for p in placed]):
+            fingerprint(project_id, [prediction.candidate for prediction in part])
+            keys.extend(map(key_row, part))
+            yield
+
+    def answer() -> Iterator[None]:
+        for part in pieces_of(placed):
+            for p in part:
+                tally.add(p.place, p.counts)
+            answers.extend([p.answer() for p in part])
+            yield
+
+    copy_items(project_id, items, now, meanwhile=place_all())
+    copy_predictions([p.prediction for p in placed], meanwhile=make_keys())
     tasks = [p.task for p in placed if p.task]
     ensure_marks(door.queue_id, {task.priority for task in tasks})
     copy_tasks(tasks)
+    copy_keys(keys, meanwhile=answer())
     final = [p.prediction.id for p in placed if p.output is not None]
-    add_outcomes(door.rules.project_id, ids=final, of_predictions=True)
+    add_outcomes(project_id, ids=final, of_predictions=True)
+    return tally
 
 
 def _place_new(

@@ -25,6 +25,7 @@ from labeling.errors import ConflictError, LabelingError, NotAllowedError, NotFo
 from labeling.history.actor import Actor
 from labeling.ingestion.models import Item, Prediction
 from labeling.pipeline import second_looks
+from labeling.pipeline.at_once import Decided, decide_at_once
 from labeling.pipeline.holding import hold
 from labeling.pipeline.recording import write_decision
 from labeling.pipeline.settling import (
@@ -64,16 +65,6 @@ class DecisionAnswer:
     body: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    """A decision that was made, and the next task where it was wanted and could be had at once."""
-
-    decision: Decision
-    item: str | None
-    within: OpenQueue
-    claim: Claim | None
-
-
 def decide(
     *,
     task_id: int,
@@ -93,7 +84,8 @@ def decide(
     answer = Answer(verdict, output, seconds, note)
     _require_token(token, task_id, by)
     try:
-        made = _decide(task_id, token, answer, by, and_next=and_next)
+        made = decide_at_once(task_id=task_id, token=token, answer=answer, by=by, and_next=and_next)
+        made = made or _decide(task_id, token, answer, by, and_next=and_next)
     except (ConflictError, NotAllowedError) as lost:
         # The same request may have come before, or be under way twice: whoever comes second finds the first one's decision.
         repeated = find_repeated(task_id=task_id, token=token, answer=answer, by=by)
@@ -111,7 +103,7 @@ def decide(
 
 
 @transaction.atomic
-def _decide(task_id: int, token: str, answer: Answer, by: Actor, *, and_next: bool) -> _Decided:
+def _decide(task_id: int, token: str, answer: Answer, by: Actor, *, and_next: bool) -> Decided:
     """1. hold task and item  2. check  3. what follows  4. counts  5. write all of it  6. the next task, if wanted."""
     held = hold(task_id=task_id, token=token, by=by)
     task, prediction, schema = held.task, held.prediction, held.schema
@@ -124,7 +116,6 @@ def _decide(task_id: int, token: str, answer: Answer, by: Actor, *, and_next: bo
         answer=answer,
         label=label,
         prediction=prediction,
-        task_type=schema.task_type,
         supersedes_id=_superseded(task, corrected, held.current.decision_id),
         by=by,
         now=held.now,
@@ -151,7 +142,7 @@ def _decide(task_id: int, token: str, answer: Answer, by: Actor, *, and_next: bo
     claim = None
     if and_next:
         claim = claim_with_decision(within=within, by=by, decided=decision.claim_token, now=held.now)
-    return _Decided(decision, held.item_key, within, claim)
+    return Decided(decision, held.item_key, within, claim)
 
 
 def _next(within: OpenQueue, by: Actor, token: str, claim: Claim | None = None) -> dict[str, Any] | None:

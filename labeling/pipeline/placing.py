@@ -1,6 +1,6 @@
 """Working out, before anything is written, where a new prediction goes: route, task, outcome, counts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from random import SystemRandom
@@ -50,10 +50,11 @@ class Door:
     key_id: int | None
 
     def guard_values(self) -> dict[str, Any]:
-        """What GUARD compares."""
+        """What GUARD compares, in the order of GUARD_VALUES."""
         return {"project": self.rules.project_id, "epoch": self.rules.epoch, "api_key": self.key_id}
 
 
+GUARD_VALUES: Final = ("project", "epoch", "api_key")
 # One row when what the door was made with is still in force, none otherwise.
 GUARD = """
 select 1 as passed from labeling_project project
@@ -118,7 +119,7 @@ def place(
     """Route new predictions. Without `item_id` each makes a new item, which takes the id of the prediction."""
     if not candidates:
         return []
-    placed = place_at(door, candidates, take_places(door, len(candidates)), now, item_id)
+    placed = list(place_at(door, candidates, take_places(door, len(candidates)), now, item_id))
     ensure_marks(door.queue_id, {p.task.priority for p in placed if p.task})
     return placed
 
@@ -134,16 +135,14 @@ def place_at(
     places: Sequence[tuple[int, int]],
     now: datetime,
     item_id: int | None = None,
-) -> list[Placed]:
+) -> Iterator[Placed]:
     """`place` under ids that were taken before; asks the database for nothing. Whoever writes the tasks ensures their marks."""
     zone = ZoneInfo(door.rules.time_zone)
     today = keys_of(now, zone)
-    placed = []
     for candidate, (prediction_id, task_id) in zip(candidates, places, strict=True):
         occurred_at = candidate.row.occurred_at if door.rules.simulation else None
         keys = keys_of(occurred_at, zone) if occurred_at else today
-        placed.append(_place_one(door, candidate, prediction_id, task_id, now, keys, item_id))
-    return placed
+        yield _place_one(door, candidate, prediction_id, task_id, now, keys, item_id)
 
 
 def _places(policy: Policy, count: int) -> list[tuple[int, int]]:

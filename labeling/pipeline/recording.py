@@ -6,14 +6,14 @@ from typing import Any
 
 from psycopg.types.json import Json
 
-from labeling.bulk import prepared_cursor
+from labeling.bulk import Prepared
 from labeling.datasets.services import offer_decision
 from labeling.decisions.models import AcceptedLabel, Decision
 from labeling.decisions.services import apply_decision
 from labeling.review.models import Purpose, ReviewTask
 from labeling.trust.deltas import encode_entries
 
-_PARTS = {
+PARTS = {
     "made": """
     insert into labeling_decision (id, project_id, task_id, item_id, prediction_id, purpose, verdict, output, agreed, note,
                                    seconds, claim_token, request_hash, supersedes_id, guidelines_number, decided_by_id,
@@ -26,7 +26,7 @@ _PARTS = {
     "finished": """
     update labeling_reviewtask set state = 'decided', claimed_by_id = null, claim_token = null, claimed_at = null,
                                    lease_expires_at = null, reopened = false
-    where id = %(task)s""",
+    from ids where labeling_reviewtask.id = %(task)s""",
     "label": """
     update labeling_acceptedlabel set decision_id = ids.decision, output = %(label)s::json, origin = %(origin)s::text,
                                       revision = %(revision)s::int
@@ -46,7 +46,7 @@ _PARTS = {
     where dataset.project_id = %(project)s and %(is_work)s::bool
     returning 1""",
     "delta": """
-    insert into labeling_trustdelta (project_id, payload) values (%(project)s::bigint, %(delta)s::jsonb)""",
+    insert into labeling_trustdelta (project_id, payload) select %(project)s::bigint, %(delta)s::jsonb from ids""",
 }
 
 
@@ -67,7 +67,18 @@ def write_decision(
     task_type = task.project.task_type
     changes = apply_decision(decision=decision, current=current, task_type=task_type) if accepts else None
     applies, offers = changes is not None, accepts and decision.output is not None
-    values: dict[str, Any] = {
+    values = values_of(decision, task, current, entries)
+    statement = statement_of(finishes=finishes, applies=applies, serves=bool(changes), offers=offers)
+    ((decision.pk, offered),) = statement.fetchall(values)
+    if accepts and not offered:  # its project has no dataset yet, or the label goes
+        offer_decision(decision=decision)
+
+
+def values_of(
+    decision: Decision, task: ReviewTask, current: AcceptedLabel, entries: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """What the parts write; `current` as it is once the decision counts."""
+    return {
         "project": decision.project_id,
         "task": decision.task_id,
         "item": decision.item_id,
@@ -85,26 +96,16 @@ def write_decision(
         "by": decision.decided_by_id,
         "claimed_at": decision.claimed_at,
         "at": decision.decided_at,
+        "label": None if current.output is None else Json(current.output),
+        "origin": current.origin and str(current.origin),
+        "revision": current.revision,
+        "is_work": task.purpose != Purpose.SENTINEL,
         "delta": encode_entries(entries),
     }
-    if applies:
-        values |= {
-            "label": None if current.output is None else Json(current.output),
-            "origin": current.origin and str(current.origin),
-            "revision": current.revision,
-        }
-    if applies or offers:
-        values["is_work"] = task.purpose != Purpose.SENTINEL
-    with prepared_cursor() as cursor:
-        statement = statement_of(finishes=finishes, applies=applies, serves=bool(changes), offers=offers)
-        cursor.execute(statement, values)
-        decision.pk, offered = cursor.fetchone()
-    if accepts and not offered:  # its project has no dataset yet, or the label goes
-        offer_decision(decision=decision)
 
 
 @cache
-def statement_of(*, finishes: bool, applies: bool, serves: bool, offers: bool) -> str:
+def statement_of(*, finishes: bool, applies: bool, serves: bool, offers: bool) -> Prepared:
     """The statement with these of its parts: the task is done, the label counts, it is served, it waits for the datasets."""
     wanted = {
         "made": True,
@@ -115,8 +116,8 @@ def statement_of(*, finishes: bool, applies: bool, serves: bool, offers: bool) -
         "offered": offers,
         "delta": True,
     }
-    parts = ", ".join(f"{name} as ({_PARTS[name]})" for name, is_wanted in wanted.items() if is_wanted)
+    parts = ", ".join(f"{name} as ({PARTS[name]})" for name, is_wanted in wanted.items() if is_wanted)
     offered = "(select count(*) from offered)" if offers else "0"
-    return f"""
+    return Prepared(f"""
 with ids as materialized (select labeling_next_id() as decision, labeling_next_id() as outcome), {parts}
-select ids.decision, {offered} from ids"""
+select ids.decision, {offered} from ids""")

@@ -81,13 +81,18 @@ def is_candidate(task: ReviewTask, decision: Decision, prediction: Prediction) -
     return bucket_of(prediction.confidence) >= candidate_cut(state_of(scope), settings)
 
 
-def draw_second_review(task: ReviewTask, decision: Decision) -> None:
-    """Have a drawn share of finished reviews labelled again by somebody else, blind."""
+def is_drawn_again(task: ReviewTask, decision: Decision) -> bool:
+    """Whether this review is in the share of those that somebody else labels again."""
     if task.purpose != Purpose.REVIEW or decision.verdict == Verdict.REJECTED:
-        return
+        return False
     project = task.project
     rate = policy_body(project.pk, project.policy_number)["second_review_rate"]
-    if rate <= 0 or not is_drawn(_second_secret(project), decision.prediction_id, rate):
+    return rate > 0 and is_drawn(_second_secret(project), decision.prediction_id, rate)
+
+
+def draw_second_review(task: ReviewTask, decision: Decision) -> None:
+    """Have a drawn share of finished reviews labelled again by somebody else, blind."""
+    if not is_drawn_again(task, decision):
         return
     if ReviewTask.objects.filter(
         item_id=task.item_id, prediction_id=task.prediction_id, purpose=Purpose.SECOND_REVIEW

@@ -1,13 +1,15 @@
 """One new row in one SQL statement: guard, key, item, prediction, task, outcome and counts, or nothing."""
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from operator import itemgetter
+from typing import Any, cast
 
 import msgspec
 
-from labeling.bulk import prepared_cursor
+from labeling.bulk import Prepared, Row
 from labeling.ingestion.services import ITEM_COLUMNS, KEY_COLUMNS, PREDICTION_COLUMNS
-from labeling.pipeline.placing import GUARD, Door, Placed
+from labeling.pipeline.placing import GUARD, GUARD_VALUES, Door, Placed
 from labeling.review.tasks import TASK_COLUMNS
 from labeling.trust.deltas import cell_entry
 
@@ -30,8 +32,7 @@ _TYPES = {
     "occurred_at": "timestamptz",
     "created_at": "timestamptz",
 }
-# Columns that hold the same in every table of the statement, and the parameter they share: the driver keeps what it made of
-# a statement only up to 50 parameters.
+# Columns that hold the same in every table of the statement, and the parameter they share: each value is sent once.
 _SHARED = {
     "project_id": "project",
     "item_id": "p_item_id",
@@ -50,24 +51,36 @@ _TEXTS = frozenset({"key", "label", "segment", "route", "reason", "kind", "purpo
 
 def write_new_row(door: Door, placed: Placed) -> bool | None:
     """True when the row was written, False when its item is known already, None when the rules are out of date."""
-    prediction = placed.prediction
-    values: dict[str, Any] = door.guard_values()
-    values |= _named("k", KEY_COLUMNS, prediction.key_values())
-    values |= _named("i", ITEM_COLUMNS, prediction.item_values())
-    values |= _named("p", PREDICTION_COLUMNS, prediction.prediction_values())
-    if placed.task:
-        values |= _named("t", TASK_COLUMNS, placed.task.values())
-    values["delta"] = msgspec.json.encode([cell_entry(placed.place, placed.counts)]).decode()
-    with prepared_cursor() as cursor:
-        cursor.execute(
-            _statement(with_task=placed.task is not None, with_outcome=placed.output is not None), values
-        )
-        passed, written = cursor.fetchone()
+    prediction, task = placed.prediction, placed.task
+    values = [
+        *door.guard_values().values(),
+        *prediction.key_values(),
+        *prediction.item_values(),
+        *prediction.prediction_values(),
+        *(task.values() if task else ()),
+        msgspec.json.encode([cell_entry(placed.place, placed.counts)]).decode(),
+    ]
+    statement, take = _ready(with_task=task is not None, with_outcome=placed.output is not None)
+    passed, written = cast(Row, statement.fetchone_with(take(values)))
     return bool(written) if passed else None
 
 
 @cache
-def _statement(*, with_task: bool, with_outcome: bool) -> str:
+def _ready(*, with_task: bool, with_outcome: bool) -> tuple[Prepared, Callable[[list[Any]], Row]]:
+    """The statement, and what takes its parameters out of the values of a row in the order that `write_new_row` has them in."""
+    parts = [("k", KEY_COLUMNS), ("i", ITEM_COLUMNS), ("p", PREDICTION_COLUMNS)]
+    parts += [("t", TASK_COLUMNS)] if with_task else []
+    names = [
+        *GUARD_VALUES,
+        *(_parameter(prefix, column) for prefix, columns in parts for column in columns),
+        "delta",
+    ]
+    statement = statement_of(with_task=with_task, with_outcome=with_outcome)
+    return statement, itemgetter(*map(names.index, statement.names))
+
+
+@cache
+def statement_of(*, with_task: bool, with_outcome: bool) -> Prepared:
     """The statement for a row with or without a task, with or without an outcome at once."""
     parts = [
         f"guard as ({GUARD})",
@@ -89,7 +102,9 @@ def _statement(*, with_task: bool, with_outcome: bool) -> str:
             "outcome as (insert into labeling_outcomebatch (project_id, of_predictions, entries, size)"
             " select %(project)s::bigint, true, array[%(p_id)s::bigint], 1 from new)"
         )
-    return f"with {', '.join(parts)} select (select count(*) from guard), (select count(*) from new)"
+    return Prepared(
+        f"with {', '.join(parts)} select (select count(*) from guard), (select count(*) from new)"
+    )
 
 
 def _insert(table: str, prefix: str, columns: tuple[str, ...]) -> str:
@@ -101,10 +116,5 @@ def _parameters(prefix: str, columns: tuple[str, ...]) -> str:
     return ", ".join(f"%({_parameter(prefix, c)})s::{types[c]}" for c in columns)
 
 
-@cache
 def _parameter(prefix: str, column: str) -> str:
     return _SHARED.get(column, f"{prefix}_{column}")
-
-
-def _named(prefix: str, columns: tuple[str, ...], values: list[Any]) -> dict[str, Any]:
-    return {_parameter(prefix, column): value for column, value in zip(columns, values, strict=True)}

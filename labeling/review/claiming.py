@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from labeling.bulk import prepared_cursor
+from labeling.bulk import Prepared
 from labeling.errors import NotFoundError, invalid, say
 from labeling.history.actor import Actor
 from labeling.joined import Columns, read_parts
@@ -20,22 +20,23 @@ from labeling.projects.access import (
 )
 from labeling.projects.models import Project
 from labeling.review import services
-from labeling.review.claims import Claim
+from labeling.review.claims import PROJECT_COLUMNS, Claim
 from labeling.review.filters import EVERYTHING, TaskFilter
+from labeling.review.given import remember
 from labeling.review.models import Adjudication, ReviewQueue, TaskKind
 from labeling.review.tasks import DEFAULT_QUEUE
 from labeling.routing.queries import policy_body
 
 MOST_AT_ONCE = 50
-_PROJECT = Columns(Project, "project", ("id", "slug", "policy_number", "guidelines_number"))
+_PROJECT = Columns(Project, "project", PROJECT_COLUMNS)
 _QUEUE = Columns(ReviewQueue, "queue")
-OPEN = f"""
+OPEN = Prepared(f"""
 select {_PROJECT.sql}, {_QUEUE.sql}, membership.role, {KEY_STANDS}
 from labeling_project project
 left join labeling_reviewqueue queue on queue.project_id = project.id and queue.slug = %(queue)s
 left join labeling_membership membership on membership.project_id = project.id and membership.user_id = %(user)s
 where project.slug = %(slug)s
-"""
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class ClaimedTask:
 
 @dataclass(frozen=True, slots=True)
 class OpenQueue:
-    """A queue that this person may take tasks from, in its project. Of the project only what claiming needs is read."""
+    """A queue that this person may take tasks from, in its project, of which `PROJECT_COLUMNS` are read."""
 
     project: Project
     queue: ReviewQueue
@@ -76,9 +77,7 @@ def open_queue(by: Actor, slug: str, queue: str = DEFAULT_QUEUE) -> OpenQueue:
     """A queue of a project by their slugs, asked for by one statement; NotFoundError or NotAllowedError."""
     found = None
     if "\x00" not in slug + queue:
-        with prepared_cursor() as cursor:
-            cursor.execute(OPEN, {"slug": slug, "queue": queue, "user": by.user_id, **key_values(by)})
-            found = cursor.fetchone()
+        found = OPEN.fetchone({"slug": slug, "queue": queue, "user": by.user_id, **key_values(by)})
     if found is None:
         raise no_such_project()
     (project, stream), (role, key_stands) = read_parts(found, (_PROJECT, _QUEUE))
@@ -106,20 +105,20 @@ def claim_tasks(
 def claim_with_decision(*, within: OpenQueue, by: Actor, decided: uuid.UUID, now: datetime) -> Claim | None:
     """The next task, claimed in the transaction of a decision; `decided` is that decision's claim token. None where finding
     one takes more than a statement: `claim_after_decision` does that once the decision is safe."""
-    token = _token_after(decided)
+    token = token_after(decided)
     return services.claim_first(queue=within.queue, by=by, lease=within.lease, token=token, now=now)
 
 
 def claim_after_decision(*, within: OpenQueue, by: Actor, decided: uuid.UUID) -> Claim | None:
     """What was claimed with a decision made before, if it is still held; otherwise the next task."""
-    held = services.find_claim(token=_token_after(decided), by=by)
+    held = services.find_claim(token=token_after(decided), by=by)
     if held is not None:
         return held
     claims = services.claim_next(queue=within.queue, by=by, count=1, lease=within.lease)
     return claims[0] if claims else None
 
 
-def _token_after(decided: uuid.UUID) -> uuid.UUID:
+def token_after(decided: uuid.UUID) -> uuid.UUID:
     """The token of the task that is claimed with a decision. It follows from the decision's own, which only its reviewer
     knows, so that the same request again finds the same claim."""
     return uuid.uuid5(decided, "next")
@@ -135,7 +134,9 @@ def claim_certain_task(*, within: OpenQueue, by: Actor, task_id: int) -> list[Cl
 
 
 def show_claims(project: Project, claims: Sequence[Claim]) -> list[ClaimedTask]:
-    """Held tasks as they are shown; only those that settle a disagreement need another query, one for all of them."""
+    """Held tasks as they are shown; only those that settle a disagreement need another query, one for all of them. Who is
+    shown a task is about to decide it, so what was read of it is remembered."""
+    remember(project, claims)
     answers = _given_answers(claims)
     return [_show(project, claim, answers.get(claim.task.pk)) for claim in claims]
 

@@ -13,7 +13,21 @@ from labeling.joined import Columns, read_parts
 from labeling.review.models import ReviewQueue, ReviewTask, Sentinel
 from labeling.review.showing import shown_prediction
 
-__all__ = ["HELD", "HELD_ORDER", "Claim", "claims_of", "read_claim"]
+__all__ = ["HELD", "HELD_ORDER", "PROJECT_COLUMNS", "Claim", "claims_of", "read_claim"]
+
+PROJECT_COLUMNS = (
+    "id",
+    "slug",
+    "task_type",
+    "time_zone",
+    "simulation",
+    "schema_number",
+    "policy_number",
+    "guidelines_number",
+    "lottery_secret",
+    "truths_from",
+)
+"""What claiming and deciding need of a project."""
 
 _TASK = Columns(ReviewTask, "task")
 _QUEUE = Columns(ReviewQueue, "queue")

@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from labeling.bulk import prepared_cursor
+from labeling.bulk import Prepared, Row
 from labeling.errors import ConflictError, NotFoundError, invalid, say
 from labeling.history.actor import Actor
 from labeling.projects.access import Permission, require
@@ -28,18 +28,16 @@ _SEARCH_PAUSE_S = 0.01
 _MOST_SHOWN = 50
 
 
-_CLAIM = f"""
-with picked as materialized (
-    {{picked}}
+_PARTS = """picked as materialized (
+    {picked}
 ), held as (
     update labeling_reviewtask task
     set state = 'claimed', claimed_by_id = %(user)s, claim_token = coalesce(%(token)s::uuid, gen_random_uuid()),
         claimed_at = %(now)s, lease_expires_at = %(expires)s
     from picked where task.id = picked.id
     returning task.*
-)
-{HELD.format(held="held")} {HELD_ORDER}
-"""
+)"""
+_CLAIM = f"with {_PARTS} {HELD.format(held='held')} {HELD_ORDER}"
 # Walks the marks of a queue from the highest priority down and takes the first waiting tasks from each mark on. Starting at
 # the mark keeps index entries of tasks decided under an old snapshot out of the way; SKIP LOCKED lets no two claims wait for,
 # or get, the same row.
@@ -57,17 +55,23 @@ _FIRST_WAITING = """
         limit {count}
         for update of task skip locked
     ) waiting
-    where mark.queue_id = %(queue)s
+    where mark.queue_id = %(queue)s{only}
     order by mark.priority desc, waiting.position
     limit {count}
 """
 
 
 @cache
-def claim_statement(count: int) -> str:
+def claim_statement(count: int) -> Prepared:
     """The statement that claims the first waiting tasks. How many is part of its text: a plan that is made for any number is
     made for a tenth of the table."""
-    return _CLAIM.format(picked=_FIRST_WAITING.format(count=int(count)))
+    return Prepared(_CLAIM.format(picked=_FIRST_WAITING.format(count=int(count), only="")))
+
+
+def parts_that_claim(only_with: str) -> str:
+    """The parts of a longer statement, the last of them `held` (see HELD), that claim the first waiting task; nothing where
+    its part of this name has no row. They need the values that `claim_first` gives."""
+    return _PARTS.format(picked=_FIRST_WAITING.format(count=1, only=f" and exists (select from {only_with})"))
 
 
 def claim_first(
@@ -75,17 +79,15 @@ def claim_first(
 ) -> Claim | None:
     """Claim the first waiting task under this token, by one statement within the caller's transaction. Where it finds none,
     `claim_next` may still find one."""
-    values: dict[str, Any] = {
-        "queue": queue.pk,
-        "user": by.user_id,
-        "now": now,
-        "expires": now + lease,
-        "token": token,
-    }
-    with prepared_cursor() as cursor:
-        cursor.execute(claim_statement(1), values)
-        found = cursor.fetchone()
+    found = claim_statement(1).fetchone(claim_values(queue, by, lease, token, now))
     return read_claim(found) if found else None
+
+
+def claim_values(
+    queue: ReviewQueue, by: Actor, lease: timedelta, token: uuid.UUID | None, now: datetime
+) -> dict[str, Any]:
+    """What a claim is made with; without a token it gets one."""
+    return {"queue": queue.pk, "user": by.user_id, "now": now, "expires": now + lease, "token": token}
 
 
 def find_claim(*, token: uuid.UUID, by: Actor) -> Claim | None:
@@ -106,24 +108,11 @@ def claim_next(
 ) -> list[Claim]:
     """Claim up to `count` waiting tasks that fit the filter for this person; the person's own skipped ones come last."""
     now = now or timezone.now()
-    statement, cursor_for, wanted = claim_statement(count), prepared_cursor, dict[str, Any]()
-    if only:
-        picked, wanted = fitting_tasks(only, lock=True)
-        statement, cursor_for = _CLAIM.format(picked=picked), connection.cursor
-    values: dict[str, Any] = {
-        "queue": queue.pk,
-        "user": by.user_id,
-        "now": now,
-        "expires": now + lease,
-        "count": count,
-        "token": None,
-        **wanted,
-    }
+    picked, wanted = fitting_tasks(only, lock=True) if only else ("", {})
+    values = {**claim_values(queue, by, lease, None, now), "count": count, **wanted}
     began, first = time.monotonic(), True
     while True:
-        with cursor_for() as cursor:
-            cursor.execute(statement, values)
-            rows = cursor.fetchall()
+        rows = _claim_fitting(picked, values) if only else claim_statement(count).fetchall(values)
         if rows:
             return [read_claim(row) for row in rows]
         # The sweep does this too, but an empty queue must not depend on the worker being there.
@@ -135,6 +124,14 @@ def claim_next(
         if not first:
             time.sleep(_SEARCH_PAUSE_S)
         first = False
+
+
+def _claim_fitting(picked: str, values: dict[str, Any]) -> list[Row]:
+    """Statements with filters come in too many kinds to be kept prepared."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM.format(picked=picked), values)
+        found: list[Row] = cursor.fetchall()
+    return found
 
 
 def claim_task(*, task_id: int, by: Actor, lease: timedelta, now: datetime | None = None) -> Claim | None:

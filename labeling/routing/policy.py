@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from labeling.errors import FieldError, InvalidError, Sentence, say
@@ -135,8 +136,15 @@ def is_drawn(secret: bytes, prediction_id: int, probability: float) -> bool:
 
     Keyed BLAKE2b of the id, read as a fraction of 2**64, against the probability. Independent of everything but the id.
     """
-    digest = hashlib.blake2b(prediction_id.to_bytes(8, "big"), key=secret, digest_size=8).digest()
-    return int.from_bytes(digest, "big") < probability * 2.0**64
+    state = _keyed(secret).copy()
+    state.update(prediction_id.to_bytes(8, "big"))
+    return int.from_bytes(state.digest(), "big") < probability * 2.0**64
+
+
+@lru_cache(maxsize=1_000)
+def _keyed(secret: bytes) -> "hashlib.blake2b":
+    """The hash after its key, which is a block of its own; to be copied."""
+    return hashlib.blake2b(key=secret, digest_size=8)
 
 
 def compile_policy(body: Any, *, schema: OutputSchema, at: str = "") -> Policy:

@@ -13,10 +13,10 @@ _NOT_FOR_THE_WATCH = ("cursor_factory", "context", "prepare_threshold", "connect
 
 
 class DatabaseOperations(operations.DatabaseOperations):
-    """Django's, which also knows what a statement was that is still on its way (`labeling.bulk.fetch_meanwhile`)."""
+    """Django's, which also knows what a statement was that is still on its way (`labeling.bulk.Prepared.fetch_meanwhile`)."""
 
     def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> Any:
-        return super().last_executed_query(cursor, sql, params) or self.compose_sql(sql, params)
+        return super().last_executed_query(cursor, sql, params) or sql
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

@@ -3,7 +3,7 @@
 
 import { forgetDraft, handleKey, isOpen, prepare } from "./answers.js";
 import { flash, onKey, press, startPage } from "./page.js";
-import { Outbox } from "./outbox.js";
+import { Outbox, WAIT_MS } from "./outbox.js";
 
 const HEARTBEAT_MS = 60_000;
 const FIRST_BEAT_MS = 5_000;
@@ -20,6 +20,7 @@ const desks = () => [...stage.querySelectorAll("form.desk")];
 const deskOf = (task) => document.getElementById(`desk-${task}`);
 const here = () => desks().find((desk) => !desk.hidden);
 const spare = () => desks().find((desk) => desk.hidden && !desk.dataset.gone);
+const isOver = (desk) => !desk || (desk.dataset.gone && !desk.classList.contains("is-lost"));
 const held = () => desks().filter((desk) => !desk.dataset.gone);
 
 function show(desk) {
@@ -72,13 +73,13 @@ const outbox = new Outbox(words.person, {
     ["filter", words.filter],
     ["own", isFresh ? "1" : ""],
   ],
+  ready: () => looking, // what a look under way brings is held too: no decision brings as much once more
   saved(entry, html) {
     isFresh = false;
     deskOf(entry.task)?.remove();
     clearToast("failed");
     insert(html);
-    if (here()?.dataset.gone) showNext();
-    else if (!here()) showNext() || lookForMore();
+    if (isOver(here())) showNext() || here() || lookForMore();
   },
   refused(entry, status, html) {
     const desk = deskOf(entry.task);
@@ -202,24 +203,25 @@ async function post(url, body) {
     method: "POST",
     body,
     headers: { "HX-Request": "true", "X-CSRFToken": outbox.answer.token() },
+    signal: AbortSignal.timeout(WAIT_MS),
   });
   if (!response.ok) throw new Error(String(response.status));
   return response.text();
 }
 
-let looking = false;
-async function lookForMore() {
-  if (looking || outbox.size || document.visibilityState === "hidden") return;
-  looking = true;
+let looking = null;
+const lookForMore = () => (looking ??= look().finally(() => (looking = null)));
+
+async function look() {
+  if (outbox.size || document.visibilityState === "hidden") return;
   try {
     const html = await post(words.moreUrl, new URLSearchParams(outbox.answer.extra()));
     isFresh = false;
     insert(html);
-    if (!here()) showNext();
+    if (isOver(here())) showNext();
   } catch {
     // The next look, or the next decision, tries again.
   }
-  looking = false;
 }
 
 const claims = () => {
@@ -385,8 +387,7 @@ for (const desk of desks().filter((one) => outbox.holds(one.dataset.task))) {
 }
 if (here() && !here().dataset.gone) show(here());
 outbox.run();
-lookForMore();
+lookForMore().finally(() => (document.documentElement.dataset.ready = "yes")); // browser tests wait for this
 setTimeout(beat, FIRST_BEAT_MS); // the page before this one may just have said that it leaves soon
 setInterval(beat, HEARTBEAT_MS);
 setInterval(() => here() || lookForMore(), LOOK_AGAIN_MS);
-document.documentElement.dataset.ready = "yes"; // browser tests wait for this

@@ -2,7 +2,7 @@
 // it is kept in the browser's storage meanwhile, and sent again after a failure, a crash or a reload. Sending twice is
 // harmless, because a claim's token can make one decision only.
 
-const WAIT_MS = 15_000;
+export const WAIT_MS = 15_000;
 const RETRY_MS = [2_000, 5_000, 10_000, 30_000];
 
 export class Outbox {
@@ -11,7 +11,8 @@ export class Outbox {
   #failures = 0;
   #timer = 0;
 
-  /** `answer` has: token(), extra(), saved(entry, html), refused(entry, status, html), unreachable(entry, why, count). */
+  /** `answer` has: token(), extra(), ready() (what to wait for before sending), saved(entry, html), refused(entry, status, html),
+   * unreachable(entry, why, count). */
   constructor(owner, answer) {
     this.prefix = `reviewapp.unsent.${owner}.`;
     this.answer = answer;
@@ -48,6 +49,7 @@ export class Outbox {
 
   async #sendFirst() {
     const entry = this.#entries[0];
+    await this.answer.ready();
     if (typeof entry.body === "function") entry.body = entry.body();
     const [status, html] = await this.#post(entry);
     if (status === 0 || status === 401 || status === 429 || status >= 500) {

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from labeling.ledger.checks import check_ledger
 from labeling.pipeline.recalling import continue_recalls, count_recallable
+from labeling.review.given import recall
 from labeling.review.models import ReviewTask
 from labeling.review.services import release_expired
 from labeling.trust.looking import look_at_project
@@ -178,6 +179,7 @@ def test_prometheus_is_told(world: World, otto: Api) -> None:
     ReviewTask.objects.filter(pk=task["task"]).update(
         created_at=timezone.now() - timedelta(minutes=3), claimed_at=timezone.now() - timedelta(minutes=1)
     )
+    recall(task["token"])  # these times are not those that were read with the claim
     rita.decide(task, "confirmed", seconds=3).expect(201)
     fold_deltas()
     look_at_project(otto.at.pk)

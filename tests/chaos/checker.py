@@ -6,7 +6,7 @@ Sound rather than complete: a line is only written for what no correct product c
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -38,9 +38,7 @@ class Findings:
 def check(lines: Sequence[Line], facts: Facts, clock: Sequence[tuple[float, float]]) -> Findings:
     """Everything. `clock` says from when on the lease clock was off by how many seconds."""
     found = Findings()
-    by_op: dict[str, list[Line]] = defaultdict(list)
-    for line in lines:
-        by_op[line["op"]].append(line)
+    by_op = _by_op(lines)
     _check_predictions(by_op["predict"], facts, found)
     _check_decisions(by_op["decide"], by_op["undo"], facts, found)
     _check_dataset(facts, found)
@@ -205,17 +203,10 @@ class _Hold:
     given_up: float = float("inf")
 
 
-def find_shared_holds(lines: Iterable[Line], clock: Sequence[tuple[float, float]]) -> list[str]:
-    """What shows that two people had one task at once. Needs the histories alone, so it may be asked while a run goes on."""
+def find_shared_holds(lines: Sequence[Line], clock: Sequence[tuple[float, float]]) -> list[str]:
+    """What shows that two people had one task at once, of whole histories."""
     found: list[str] = []
-    by_op: dict[str, list[Line]] = defaultdict(list)
-    for line in lines:
-        by_op[line["op"]].append(line)
-    holds = _holds(by_op)
-    by_task: dict[int, list[_Hold]] = defaultdict(list)
-    for hold in holds.values():
-        by_task[hold.task].append(hold)
-    for task, own in by_task.items():
+    for task, own in _by_task(_holds(_by_op(lines))).items():
         own.sort(key=lambda hold: hold.since)
         for first, second in pairwise(own):
             # Asked for and answered within the time of the first one, by the most advanced clock there was.
@@ -225,6 +216,16 @@ def find_shared_holds(lines: Iterable[Line], clock: Sequence[tuple[float, float]
                 and second.since + _most_ahead(clock, second.asked, second.since) < first.expires
             ):
                 found.append(f"task {task} was given to {second.who} while {first.who} held it")
+    return found + find_late_answers(lines)
+
+
+def find_late_answers(lines: Iterable[Line]) -> list[str]:
+    """What was accepted of one person after another had been given the task. What part of the histories shows, all of them do:
+    it may be asked while a run goes on."""
+    by_op = _by_op(lines)
+    holds = _holds(by_op)
+    by_task = _by_task(holds)
+    found: list[str] = []
     for line in (*by_op["decide"], *by_op["heartbeat"], *by_op["release"], *by_op["skip"]):
         hold = holds.get(line["token"])
         if hold is None or line["status"] not in (200, 201, 204):
@@ -235,6 +236,20 @@ def find_shared_holds(lines: Iterable[Line], clock: Sequence[tuple[float, float]
             if hold.since < later.asked and later.since < line["sent"] and later is not hold
         ]
     return found
+
+
+def _by_task(holds: Mapping[str, _Hold]) -> dict[int, list[_Hold]]:
+    by_task: dict[int, list[_Hold]] = defaultdict(list)
+    for hold in holds.values():
+        by_task[hold.task].append(hold)
+    return by_task
+
+
+def _by_op(lines: Iterable[Line]) -> dict[str, list[Line]]:
+    by_op: dict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        by_op[line["op"]].append(line)
+    return by_op
 
 
 def _holds(by_op: dict[str, list[Line]]) -> dict[str, _Hold]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.chaos.checker import find_shared_holds
+from tests.chaos.checker import find_late_answers
 from tests.chaos.control import Control
 from tests.chaos.faults import CORE, FAULTS, schedule
 from tests.chaos.recovery import wait_until_recovered
@@ -54,7 +54,7 @@ def test_without_the_check_of_tokens_it_fails(place: Place) -> None:
         wait_until_recovered(load.histories, time.time())
         for _time in range(MOST_STRIKES):
             load.strike("lease clock jumps")
-            if find_shared_holds(load.histories.lines, load.target.clock):
+            if find_late_answers(load.histories.lines):
                 break
         report = load.finish()
     assert report.findings.held_twice, report.as_text()

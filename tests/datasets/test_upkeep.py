@@ -100,6 +100,23 @@ def test_a_number_published_anew_leaves_the_other_version_readable(world, folder
     assert sweep(world) == 0
 
 
+def test_a_number_published_anew_with_the_same_rows_leaves_the_other_version_readable_too(world, folder):
+    """What waited when the backup was made waits again after it, and may become the same rows under the same number."""
+    world.decide("b", "spam")
+    services.publish(world.dataset.pk)
+    manifest = folder / "versions/00000002.json"
+    lost = json.loads(manifest.read_bytes()) | {"created_at": "2026-01-01T00:00:00.000000Z"}
+    manifest.write_text(json.dumps(lost))
+    os.utime(manifest, (0, 0))
+
+    assert upkeep.maintain_storage().manifests == 1
+    assert json.loads((folder / f"versions/00000002.{lost['digest'][:16]}.json").read_bytes()) == lost
+    assert json.loads(manifest.read_bytes())["created_at"] != lost["created_at"]
+    os.utime(manifest, (0, 0))
+    assert upkeep.maintain_storage().manifests == 1, "written again, and known by both this time"
+    assert len(list((folder / "versions").iterdir())) == 3
+
+
 def test_other_datasets_are_not_touched(world, folder, storage_root):
     other = World("other")
     other.decide("a", "spam")

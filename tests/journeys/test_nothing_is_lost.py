@@ -45,6 +45,36 @@ def test_the_next_task_is_there_before_the_server_has_answered(desk: Desk) -> No
     assert decisions(desk.project) == [("l-1", "confirmed", {"label": "a"})]
 
 
+def test_a_decision_waits_for_the_look_under_way_and_brings_nothing_twice(
+    open_browser: Open, live_world: World
+) -> None:
+    project = live_world.letters
+    send(live_world, project, *({"id": f"l-{n}"} for n in range(1, 6)))
+    page, looks, decided = open_browser("rita"), list[Route](), list[str]()
+
+    def hold_back(route: Route) -> None:
+        looks.append(route)
+
+    page.route("**/tasks/more/", hold_back)
+    page.on("request", lambda request: decided.append(request.url) if "/decide/" in request.url else None)
+    page.goto(f"/projects/{project.slug}/review/")
+    expect(page.locator("form.desk[data-ready]")).to_have_attribute("data-item", "l-1")
+    page.keyboard.press("Enter")
+    expect(page.locator("form.desk[inert]")).to_have_count(1)
+    page.wait_for_timeout(200)
+    assert (len(looks), decided) == (1, [])
+    looks[0].continue_()
+    desk = Desk(page, project)
+    desk.shows("l-2")
+    desk.says("l-1 confirmed")
+    desk.has_next()
+    assert len(decided) == 1
+    held = ReviewTask.objects.filter(state=TaskState.CLAIMED).order_by("position")
+    assert [task.pk for task in held] == [
+        int(form.get_attribute("data-task") or "") for form in page.locator("form.desk").all()
+    ]
+
+
 def test_a_decision_and_the_next_task_are_one_request(desk: Desk) -> None:
     asked: list[str] = []
     desk.page.on("request", lambda request: asked.append(request.url))
@@ -349,9 +379,9 @@ def test_earlier_decisions_are_one_key_away(desk: Desk) -> None:
         desk.shows(f"l-{number + 1}")
         desk.says(f"l-{number} confirmed")
     for key, item in (("k", "l-2"), ("k", "l-1"), ("j", "l-2")):
-        desk.press(key)
+        with desk.page.expect_navigation():  # the next key is for the scripts of that page
+            desk.press(key)
         expect(desk.page.locator("h1")).to_have_text(item)
-        desk.page.wait_for_load_state()  # the next key is for the scripts of this page
     desk.press("u")
     desk.shows("l-2")
     desk.says("Undone. The task is open again.")

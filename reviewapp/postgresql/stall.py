@@ -12,6 +12,7 @@ connections for GONE_S turns new work away too, so that threads do not queue for
 from __future__ import annotations
 
 import logging
+import math
 import select
 import threading
 import time
@@ -89,7 +90,7 @@ watch = StallWatch()
 class StallAwareConnection(psycopg.Connection[Any]):
     """A connection whose waits end when the database stalls, and which is asked seldom whether it lives."""
 
-    _asked_at = -ASK_AGAIN_S
+    _asked_at = -math.inf
 
     def execute(self, query: Any, *args: Any, **kwargs: Any) -> psycopg.Cursor[Any]:
         """As psycopg's. The empty query is how a pool asks whether a connection lives, each time it hands one out: nothing

@@ -63,9 +63,9 @@ function next(desk, row) {
 }
 
 function enter(row) {
+  row.scrollIntoView({ block: "nearest" }); // before the focus: Tab goes on from what came last
   inputOf(row).focus();
   inputOf(row).select?.();
-  row.scrollIntoView({ block: "nearest" });
 }
 
 /** Marks on the page image where the model read this field. */

@@ -105,7 +105,15 @@ export function startPage() {
     if (event.target === dialog || event.target.closest("[data-close]")) dialog.close();
   });
   document.addEventListener("click", copy);
-  document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  showPlace(document.querySelector(".nav"));
+}
+
+/** Scrolls a bar to the place in it that is shown. `scrollIntoView` would also make Tab begin there, past the skip link. */
+function showPlace(bar) {
+  const place = bar?.querySelector("[aria-current]");
+  if (!place) return;
+  const [outer, inner] = [bar.getBoundingClientRect(), place.getBoundingClientRect()];
+  bar.scrollLeft += (inner.left + inner.right - outer.left - outer.right) / 2;
 }
 
 async function copy(event) {

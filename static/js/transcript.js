@@ -65,9 +65,10 @@ function step(desk, direction, typing) {
 function select(desk, index) {
   const editor = editorOf(desk);
   const { marks } = marksOf.get(desk);
+  // Before the focus: Tab goes on from what came last.
+  paperOf(desk).querySelectorAll("mark")[index]?.scrollIntoView({ block: "nearest" });
   editor.focus({ preventScroll: true });
   editor.setSelectionRange(marks[index].start, marks[index].end);
-  paperOf(desk).querySelectorAll("mark")[index]?.scrollIntoView({ block: "nearest" });
 }
 
 /** Moves the marks with what was typed: what lies before the change stays, what lies behind moves, what it touches grows. */

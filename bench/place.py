@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import psycopg
 
 from bench.wire import Wire, request
 from labeling.replay.credentials import Credentials, read_credentials
+from reviewapp.stack.postgres import SUPERUSER
 from tests.stack.instance import PROJECT, Instance, clean_environment, free_port, wait_for
 
 Headers = dict[str, str]
@@ -59,6 +61,12 @@ class Place:
             row = connection.execute("select pg_database_size(current_database())").fetchone()
         assert row is not None
         return int(row[0])
+
+    def write_out(self) -> None:
+        """Have everything on the disk that was stored so far: the kernel would do so for minutes, and each commit wait for it."""
+        with psycopg.connect(self.database_url, user=SUPERUSER, autocommit=True) as connection:
+            connection.execute("checkpoint")
+        os.sync()
 
     def headers(self, key: str | None = None) -> Headers:
         return {"Authorization": f"Bearer {key or self.credentials.api_key}"}
@@ -105,7 +113,7 @@ def _floor_server(instance: Instance, port: int) -> Iterator[None]:
         FLOOR_DATABASE_URL=instance.home.own_services.database_url,
     )
     options = ["--interface", "wsgi", "--http", "1", "--no-ws", "--log-level", "warning", "--backlog", "1024"]
-    options += ["--port", str(port), "--workers", "2", "--blocking-threads", "8"]
+    options += ["--port", str(port), "--workers", "2", "--blocking-threads", "4"]
     process = subprocess.Popen(
         [sys.executable, "-m", "granian", *options, "bench.floor.site:application"],
         cwd=PROJECT,

@@ -62,12 +62,13 @@ def _limits(role: str) -> str:
 
 
 def _pool(env: Environment) -> dict[str, Any]:
-    """A pool for web processes: one connection for each thread. Others have a single thread and no pool."""
+    """A pool for web processes: one connection for each thread, made before they are needed: the first requests of a burst would
+    wait for a new one, and each plans its statements anew. Others have a single thread and no pool."""
     if env.role != "web":
         return {}
     return {
         "pool": {
-            "min_size": min(2, env.threads),
+            "min_size": env.threads,
             "max_size": env.threads,
             "timeout": WAIT_FOR_CONNECTION_S,
             "connection_class": StallAwareConnection,

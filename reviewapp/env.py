@@ -77,7 +77,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         role=_choice(environ, "REVIEWAPP_ROLE", ROLES, "command"),
         demo=_switch(environ, "REVIEWAPP_DEMO", default=True),
         workers=_integer(environ, "REVIEWAPP_WORKERS", _default_workers(), low=1, high=64),
-        threads=_integer(environ, "REVIEWAPP_THREADS", 8, low=2, high=64),
+        threads=_integer(environ, "REVIEWAPP_THREADS", 4, low=2, high=64),
         allowed_hosts=_list(environ, "REVIEWAPP_ALLOWED_HOSTS"),
         trusted_origins=_origins(environ),
         log_level=_choice(environ, "REVIEWAPP_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),

@@ -293,18 +293,19 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
     return {"task": f"labeling.tasks.{task}", "schedule": seconds, "options": {"expires": max(seconds, 5.0)}}
 
 
+# Periods of which none is a multiple of another: what rings together waits for the same two cores as the requests do.
 CELERY_BEAT_SCHEDULE = {
-    "fold-rollups": _every(2.0, "fold_rollups"),
-    "sequence-outcomes": _every(2.0, "sequence_outcomes"),
-    "sweep-reviews": _every(5.0, "sweep_reviews"),
-    "publish-due": _every(3.0, "publish_due"),
-    "steer-autonomy": _every(3.0, "steer_autonomy"),
-    "relieve-queues": _every(5.0, "relieve_queues"),
-    "mix-sentinels": _every(3.0, "mix_sentinels"),
+    "fold-rollups": _every(1.9, "fold_rollups"),
+    "sequence-outcomes": _every(2.3, "sequence_outcomes"),
+    "sweep-reviews": _every(5.3, "sweep_reviews"),
+    "publish-due": _every(2.7, "publish_due"),
+    "steer-autonomy": _every(3.1, "steer_autonomy"),
+    "relieve-queues": _every(4.7, "relieve_queues"),
+    "mix-sentinels": _every(3.3, "mix_sentinels"),
     "settle-overdue": _every(600.0, "settle_overdue"),
-    "watch-over-all": _every(30.0, "watch_over_all"),
-    "check-ledgers": _every(60.0, "check_ledgers"),
-    "send-alerts": _every(10.0, "send_alerts"),
+    "watch-over-all": _every(31.0, "watch_over_all"),
+    "check-ledgers": _every(61.0, "check_ledgers"),
+    "send-alerts": _every(10.3, "send_alerts"),
     "maintain-partitions": _every(600.0, "maintain_partitions"),
     "maintain-storage": _every(3600.0, "maintain_storage"),
     "forget-expired": _every(3600.0, "forget_expired"),

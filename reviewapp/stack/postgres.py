@@ -263,7 +263,6 @@ def _parameters(home: Home, *, durable: bool) -> dict[str, str]:
         "random_page_cost": "1.1",
         "jit": "off",
         "autovacuum_naptime": "15s",
-        "autovacuum_vacuum_cost_limit": "1000",
         "idle_in_transaction_session_timeout": "60s",
         "timezone": "UTC",
         "log_timezone": "UTC",

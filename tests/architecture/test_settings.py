@@ -91,3 +91,12 @@ def test_what_must_be_so_is_so() -> None:
     assert settings.DATABASES["default"]["ENGINE"] == "reviewapp.postgresql"
     assert settings.USE_TZ is True
     assert settings.CELERY_TASK_IGNORE_RESULT is True
+
+
+def test_what_rings_often_seldom_rings_together() -> None:
+    periods = sorted(entry["schedule"] for entry in settings.CELERY_BEAT_SCHEDULE.values())
+    often = [period for period in periods if period < 60]
+    assert len(often) > 5
+    for index, one in enumerate(often):
+        for other in often[index + 1 :]:
+            assert other % one > 0.05, f"{other} s is a multiple of {one} s"

@@ -10,6 +10,7 @@ from django.db import connection
 from psycopg_pool import ConnectionPool
 
 from reviewapp.postgresql import stall
+from reviewapp.postgresql.pool import WarmPool
 from reviewapp.postgresql.stall import StallAwareConnection
 
 
@@ -50,3 +51,19 @@ def test_one_that_the_server_has_ended_is_noticed_at_once(
         assert cursor.fetchone()[0]
     with pytest.raises(psycopg.OperationalError):
         ConnectionPool.check_connection(pooled)
+
+
+def test_the_connection_that_came_back_last_is_handed_out_first(db: None) -> None:
+    pool = WarmPool(kwargs=connection.get_connection_params(), min_size=3, max_size=3, open=True)
+    try:
+        pool.wait(10)
+        first, second, third = pool.getconn(5), pool.getconn(5), pool.getconn(5)
+        for one in (third, first, second):
+            pool.putconn(one)
+        assert pool.getconn(5) is second
+        assert pool.getconn(5) is first
+        pool.putconn(second)
+        assert pool.getconn(5) is second
+        assert pool.getconn(5) is third
+    finally:
+        pool.close()

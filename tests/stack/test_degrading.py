@@ -19,7 +19,7 @@ from tests.stack.instance import BACK_WITHIN_S, Instance, wait_for
 
 pytestmark = pytest.mark.slow
 
-THREADS = 2 * 8  # REVIEWAPP_WORKERS of the tests by the default of REVIEWAPP_THREADS
+THREADS = 2 * 4  # REVIEWAPP_WORKERS of the tests by the default of REVIEWAPP_THREADS
 
 
 class Client:

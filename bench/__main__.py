@@ -95,7 +95,7 @@ def _fill(report: Report, run: Run, *, with_growth: bool) -> None:
         if not stored:
             report.bytes_per_prediction = (run.place.database_bytes() - empty) / step
         stored = step
-        run.place.write_out()
+        run.place.put_to_rest()
         if grown:
             _measure(report, f"growth at {step:,}", lambda step=step: grown.measure(step))
 

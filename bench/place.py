@@ -62,10 +62,11 @@ class Place:
         assert row is not None
         return int(row[0])
 
-    def write_out(self) -> None:
-        """Have everything on the disk that was stored so far: the kernel would do so for minutes, and each commit wait for it."""
+    def put_to_rest(self) -> None:
+        """Have everything that was stored so far vacuumed and on the disk, as what has been there for a day is: autovacuum and the
+        kernel would be at it for minutes, and every commit wait for them. No checkpoint: the first writes after one cost most."""
         with psycopg.connect(self.database_url, user=SUPERUSER, autocommit=True) as connection:
-            connection.execute("checkpoint")
+            connection.execute("vacuum (analyze)")
         os.sync()
 
     def headers(self, key: str | None = None) -> Headers:

@@ -100,7 +100,7 @@ def measure_decisions(
     server = database = 0.0
     for turn in range(rounds):
         path = folder / f"recorded-{turn}"
-        record_decisions(place, slug, path, count=600 if quick else 9_000)
+        record_decisions(place, slug, path, count=600 if quick else 9_000, people=CLOSED_LOOP)
         floors.append(
             run_load(
                 replay_statements,

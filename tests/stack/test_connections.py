@@ -10,6 +10,7 @@ from django.db import connection
 from psycopg_pool import ConnectionPool
 
 from reviewapp.postgresql import stall
+from reviewapp.postgresql.base import DatabaseWrapper
 from reviewapp.postgresql.pool import WarmPool
 from reviewapp.postgresql.stall import StallAwareConnection
 
@@ -67,3 +68,14 @@ def test_the_connection_that_came_back_last_is_handed_out_first(db: None) -> Non
         assert pool.getconn(5) is third
     finally:
         pool.close()
+
+
+def test_a_wrapper_with_a_pool_has_one_of_that_kind() -> None:
+    given = {**connection.settings_dict, "CONN_MAX_AGE": 0}
+    given["OPTIONS"] = {**given["OPTIONS"], "pool": {"min_size": 1, "max_size": 1}}
+    wrapper = DatabaseWrapper(given, "pooled")
+    try:
+        assert isinstance(wrapper.pool, WarmPool)
+        assert wrapper.pool is wrapper.pool
+    finally:
+        wrapper.close_pool()

@@ -293,7 +293,7 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
     return {"task": f"labeling.tasks.{task}", "schedule": seconds, "options": {"expires": max(seconds, 5.0)}}
 
 
-# Periods of which none is a multiple of another: what rings together waits for the same two cores as the requests do.
+# Under a minute, no period is a multiple of another: what rings together waits for the same two cores as the requests do.
 CELERY_BEAT_SCHEDULE = {
     "fold-rollups": _every(1.9, "fold_rollups"),
     "sequence-outcomes": _every(2.3, "sequence_outcomes"),

@@ -9,7 +9,7 @@ from psycopg_pool import ConnectionPool
 
 class WarmPool(ConnectionPool[Any]):
     """psycopg's own takes its connections in turn. While most are idle, that is the server process that has waited longest, whose
-    memory no core's cache holds any more: a decision costs the database a fifth more, a single prediction an eighth.
+    memory no core's cache holds any more: a decision costs the database a fifth more, a single prediction a sixth.
     """
 
     def _get_ready_connection(self, timeout: float | None) -> Any:

@@ -189,6 +189,10 @@ def test_a_task_given_to_a_second_person(lines: list[dict[str, Any]], facts: Fac
         (6.5, RIGHT),  # given up by deciding
         (36, RIGHT),  # run out
         (5.2, [(0.0, 0.0), (4.9, 60.0), (5.9, 0.0)]),  # the clock had jumped
+        (
+            20,
+            [(0.0, 0.0), (6.0, 60.0), (8.0, 0.0)],
+        ),  # it had, and is right again: what ran out then has run out
     ],
 )
 def test_a_second_person_after_the_first(
@@ -199,6 +203,22 @@ def test_a_second_person_after_the_first(
         facts.decisions[70]["token"] = "t2"
         lines.append(decide(at + 1, "rolf", "t2"))
     assert check([*lines, claim(at, "rolf", "t2", at + 30)], facts, clock).all == []
+
+
+@pytest.mark.parametrize(
+    "clock",
+    [
+        [(0.0, 0.0), (6.0, 5.0), (8.0, 0.0)],  # not far enough
+        [(0.0, 60.0), (1.0, 0.0)],  # before the first person had it
+    ],
+)
+def test_a_clock_that_had_jumped_explains_no_more_than_it_did(
+    clock: list[Any], lines: list[dict[str, Any]], facts: Facts
+) -> None:
+    lines = [entry for entry in lines if entry["op"] not in ("decide", "heartbeat")]
+    facts.decisions[70]["token"] = "t2"
+    lines += [claim(20, "rolf", "t2", 50), decide(21, "rolf", "t2")]
+    assert counts(check(lines, facts, clock)) == {"held_twice": 1}
 
 
 @pytest.mark.parametrize("op", ["decide", "heartbeat", "release", "skip"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from labeling.decisions.models import Decision
 from labeling.projects.models import Project
@@ -15,6 +16,31 @@ def send(world: World, project: Project, *rows: dict[str, Any]) -> None:
     """Predictions of a model service, in the middle tier unless a row says otherwise."""
     answer = world.api("otto", at=project).predict([a_row(**row) for row in rows]).expect(200)
     assert answer["created"] == len(rows), answer
+
+
+def intercept(page: Page, url: str, handler: Callable[[Route], None]) -> None:
+    """Have requests of an open page handled, from now on until it closes.
+
+    Chromium says that it intercepts before the page's requests go that way, and what is asked for while it is told to stop may
+    hang: so this waits until a request is seen, and never stops. A handler lets pass what it does not want.
+    """
+    page.route("**/livez?seen", lambda route: route.fulfill(body="seen"))
+    page.route(url, handler)
+    page.evaluate("async () => { while (await (await fetch('/livez?seen')).text() !== 'seen'); }")
+
+
+def failing_once(fail: Callable[[Route], None]) -> Callable[[Route], None]:
+    """A handler that lets everything pass but the first request."""
+    failed: list[Route] = []
+
+    def handle(route: Route) -> None:
+        if failed:
+            route.continue_()
+            return
+        failed.append(route)
+        fail(route)
+
+    return handle
 
 
 class Desk:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Error, Page, Route, expect
 
 from labeling.review.models import ReviewTask, TaskState
-from tests.journeys.desk import Desk, decisions, send
+from tests.journeys.desk import Desk, decisions, failing_once, intercept, send
 from tests.world import World
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -34,7 +34,7 @@ def test_the_next_task_is_there_before_the_server_has_answered(desk: Desk) -> No
     def hold_back(route: Route) -> None:
         held_back.append(route)
 
-    desk.page.route("**/decide/", hold_back)
+    intercept(desk.page, "**/decide/", hold_back)
     desk.press("Enter")
     desk.shows("l-2")
     assert decisions(desk.project) == []
@@ -86,13 +86,14 @@ def test_a_decision_and_the_next_task_are_one_request(desk: Desk) -> None:
 
 
 def test_without_an_answer_the_decision_is_kept_and_sent_again(desk: Desk) -> None:
-    desk.page.route("**/decide/", lambda route: route.abort())
+    away = True
+    intercept(desk.page, "**/decide/", lambda route: route.abort() if away else route.continue_())
     desk.press("2", "Enter")
     desk.says("Not saved, kept here: no answer from the server.")
     desk.shows("l-2")
     desk.press("Enter")
     desk.says("2 decisions are not saved, kept here")
-    desk.page.unroute("**/decide/")
+    away = False
     desk.page.get_by_role("button", name="Try again").click()
     desk.shows("l-3")
     desk.settles()
@@ -103,7 +104,7 @@ def test_without_an_answer_the_decision_is_kept_and_sent_again(desk: Desk) -> No
 
 
 def test_a_failing_server_is_named_and_tried_again(desk: Desk) -> None:
-    desk.page.route("**/decide/", lambda route: route.fulfill(status=503, body="broken"), times=1)
+    intercept(desk.page, "**/decide/", failing_once(lambda route: route.fulfill(status=503, body="broken")))
     desk.press("Enter")
     desk.says("the server failed")
     desk.says("l-1 confirmed")  # by itself, after a while
@@ -119,7 +120,7 @@ def test_an_answer_that_was_lost_on_its_way_does_not_decide_twice(desk: Desk) ->
         done.append(1)
         route.abort()
 
-    desk.page.route("**/decide/", lose_the_answer, times=1)
+    intercept(desk.page, "**/decide/", failing_once(lose_the_answer))
     desk.press("Enter")
     desk.says("Not saved, kept here")
     desk.page.get_by_role("button", name="Try again").click()
@@ -130,7 +131,7 @@ def test_an_answer_that_was_lost_on_its_way_does_not_decide_twice(desk: Desk) ->
 
 
 def test_what_was_not_saved_survives_a_crash_of_the_page(desk: Desk) -> None:
-    desk.page.route("**/decide/", lambda route: route.abort())
+    intercept(desk.page, "**/decide/", lambda route: route.abort())
     desk.press("3", "Enter")
     desk.says("Not saved, kept here")
     context = desk.page.context

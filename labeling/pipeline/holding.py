@@ -27,8 +27,8 @@ with task as materialized (
     insert into labeling_acceptedlabel (item_id, project_id, revision)
     select task.item_id, task.project_id, 0 from task
     where task.state = 'claimed' and task.claim_token = %(token)s and task.claimed_by_id = %(user)s
-      and not exists (select from labeling_prediction first where first.id = task.item_id
-                      and (first.route = 'auto' or first.final_output is not null))
+      and not exists (select from labeling_prediction_of(task.item_id) first
+                      where first.route = 'auto' or first.final_output is not null)
     on conflict do nothing
     returning item_id
 )

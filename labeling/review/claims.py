@@ -42,8 +42,8 @@ select {_TASK.sql}, {_QUEUE.sql}, {_SENTINEL.sql}, {_ITEM.sql}, {_PREDICTION.sql
 from {{held}} task
 join labeling_reviewqueue queue on queue.id = task.queue_id
 left join labeling_sentinel sentinel on sentinel.task_id = task.id
-left join labeling_item item on item.id = task.item_id
-left join labeling_prediction prediction on prediction.id = task.prediction_id and task.kind = 'review'
+cross join lateral labeling_item_of(task.item_id) item
+cross join lateral labeling_prediction_of(case when task.kind = 'review' then task.prediction_id end) prediction
 left join labeling_modelversion version on version.id = task.model_version_id
 """
 HELD_ORDER = "order by task.priority desc, task.position"

@@ -36,8 +36,8 @@ WORK = f"""{", ".join(part.sql for part in _PARTS)}, item.key,
 """What a decision is made from, to be selected from a `task` and WORK_OF_TASK."""
 WORK_OF_TASK = """join labeling_project project on project.id = task.project_id
 join labeling_reviewqueue queue on queue.id = task.queue_id
-join labeling_prediction prediction on prediction.id = task.prediction_id
-left join labeling_item item on item.id = task.item_id
+cross join lateral labeling_prediction_of(task.prediction_id) prediction
+cross join lateral labeling_item_of(task.item_id) item
 left join labeling_sentinel sentinel on sentinel.task_id = task.id"""
 READ = Prepared(f"""
 select {WORK} from labeling_reviewtask task {WORK_OF_TASK}

@@ -16,6 +16,7 @@ from labeling.bulk import Prepared
 from labeling.decisions import outcomes
 from labeling.ids import first_id_at
 from labeling.ingestion.models import ModelVersion
+from labeling.ingestion.partitions import TABLES, list_partitions
 from labeling.pipeline import at_once, holding, recording
 from labeling.review import claiming, given
 from labeling.review.models import QueueMark, ReviewQueue
@@ -101,14 +102,19 @@ def values(world: World) -> dict[str, Any]:
 
 def scanned_whole(statement: str | Prepared, values: dict[str, Any]) -> set[str]:
     """Tables with many rows that a statement would read from end to end."""
-    text = statement.statement if isinstance(statement, Prepared) else statement
     with connection.cursor() as cursor:
         cursor.execute("select relname from pg_class where reltuples > 1000")
         big = {row[0] for row in cursor.fetchall()}
+    steps = _plan(statement, values)
+    return {step["Relation Name"] for step in steps if step["Node Type"] == "Seq Scan"} & big
+
+
+def _plan(statement: str | Prepared, values: dict[str, Any]) -> list[dict[str, Any]]:
+    text = statement.statement if isinstance(statement, Prepared) else statement
+    with connection.cursor() as cursor:
         cursor.execute(f"explain (format json) {text}", values)
         (plan,) = cursor.fetchone()
-    root = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
-    return {step["Relation Name"] for step in _steps(root) if step["Node Type"] == "Seq Scan"} & big
+    return _steps((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
 
 
 def _steps(plan: dict[str, Any]) -> list[dict[str, Any]]:
@@ -130,6 +136,21 @@ def test_statements_find_their_rows_by_index(values: dict[str, Any]) -> None:
     for and_next in (True, False):
         assert scanned_whole(at_once.statement_of(and_next=and_next), at_once_too) == set()
     assert scanned_whole(outcomes.READ, values) == set()
+    for table in TABLES:  # what the functions ask that read one row of these
+        assert scanned_whole(f"select * from {table} where id = %(item)s", values) == set()
+
+
+def test_claiming_and_deciding_do_not_grow_with_the_weeks(values: dict[str, Any]) -> None:
+    """No partition is part of a statement: each would be made ready for every execution, and there is one more every week."""
+    queue = ReviewQueue.objects.get(project=values["project"], slug="default").pk
+    partitions = set(list_partitions())
+    values |= {"queue": queue, "schema": 1, "policy": 1}
+    whole = {step.get("Relation Name") for step in _plan("select * from labeling_item", values)}
+    assert whole & partitions
+    for statement in (claim_statement(1), holding.HOLD, given.READ, at_once.statement_of(and_next=True)):
+        read = {step.get("Relation Name") for step in _plan(statement, values)}
+        assert "labeling_reviewtask" in read
+        assert read & partitions == set()
 
 
 def test_one_decision_and_one_claim_cost_little(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

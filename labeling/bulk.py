@@ -34,7 +34,7 @@ _ROW_BY_ROW: Final = "random() >= 0"
 # The driver's own, in C. Django's is in Python and takes over ten times as long, to say UTC where the connection says UTC.
 _TIMESTAMPTZ: Final[Any] = adapters.get_loader(adapters.types["timestamptz"].oid, Format.TEXT)
 _PARAMETER: Final = re.compile(r"%\((\w+)\)s")
-_PIECE: Final = 64
+PIECE: Final = 64
 _MESSAGE_BYTES: Final = 32 * 1024
 _POSTGRES_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -138,8 +138,14 @@ def copy_rows(
 def pieces_of(values: Iterable[T]) -> Iterator[list[T]]:
     """Some values at a time: a step that is short beside what the server does meanwhile."""
     rest = iter(values)
-    while piece := list(islice(rest, _PIECE)):
+    while piece := list(islice(rest, PIECE)):
         yield piece
+
+
+def run_through(steps: Iterable[object]) -> None:
+    """Take one step after the other."""
+    for _ in steps:
+        pass
 
 
 def _binary(rows: Iterable[bytes]) -> Iterable[bytes]:

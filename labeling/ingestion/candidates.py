@@ -1,6 +1,6 @@
 """A checked row with its fingerprints: what idempotency compares. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -23,13 +23,20 @@ class Candidate(msgspec.Struct, gc=False):
     content_hash: bytes = b""
 
 
-def fingerprint(project_id: int, candidates: Iterable[Candidate]) -> None:
-    """Hash what the contract compares: input, prediction, confidence, segment, occurred_at, probabilities, explanation.
+def hash_keys(project_id: int, candidates: Iterable[Candidate]) -> None:
+    """Hash the keys, by whose order they are written. Candidates that have theirs keep it."""
+    for candidate in candidates:
+        candidate.key_hash = candidate.key_hash or bytes_digest(_key(project_id, candidate.row.id))
+
+
+def fingerprint(project_id: int, candidates: Sequence[Candidate]) -> None:
+    """Hash keys and what the contract compares: input, prediction, confidence, segment, occurred_at, probabilities, explanation.
 
     Candidates that have their hashes keep them.
     """
+    hash_keys(project_id, candidates)
     for candidate in candidates:
-        if candidate.key_hash:
+        if candidate.content_hash:
             continue
         row = candidate.row
         input_hash = bytes_digest(canonical_bytes(row.input))
@@ -37,7 +44,6 @@ def fingerprint(project_id: int, candidates: Iterable[Candidate]) -> None:
         rest = canonical_bytes(
             (row.prediction, row.confidence, row.segment, row.occurred_at, row.probabilities, row.explanation)
         )
-        candidate.key_hash = bytes_digest(_key(project_id, row.id))
         candidate.input_hash = input_hash
         candidate.content_hash = bytes_digest(b'["%b",%b' % (input_hash.hex().encode(), rest[1:]))
 

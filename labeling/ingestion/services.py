@@ -183,10 +183,9 @@ def copy_predictions(predictions: Iterable[RoutedPrediction], *, meanwhile: Iter
 
 
 def copy_keys(rows: Iterable[bytes], *, meanwhile: Iterable[object]) -> None:
-    """Keys of new items, `key_row` of each, in order of their hash, so that two batches cannot deadlock. IntegrityError when one
-    of the items is known."""
-    in_order = sorted(rows)  # each begins with its hash
-    copy_rows("labeling_itemkey", KEY_COLUMNS, in_order, meanwhile=meanwhile)
+    """Keys of new items, `key_row` of each, which come in order of their hash, so that two batches cannot deadlock. IntegrityError
+    when one of the items is known."""
+    copy_rows("labeling_itemkey", KEY_COLUMNS, rows, meanwhile=meanwhile)
 
 
 def copy_further_predictions(predictions: Sequence[RoutedPrediction]) -> None:

@@ -7,6 +7,7 @@ everything else to `accept_predictions`. Both write only while the rules they ro
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain, islice
 from operator import attrgetter
 from typing import TypeVar
 
@@ -14,9 +15,9 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 from psycopg.errors import DeadlockDetected, UniqueViolation
 
-from labeling.bulk import pieces_of
+from labeling.bulk import PIECE, pieces_of
 from labeling.decisions.outcomes import add_outcomes
-from labeling.ingestion.candidates import Candidate, fingerprint
+from labeling.ingestion.candidates import Candidate, fingerprint, hash_keys
 from labeling.ingestion.decoding import BadRow, Row
 from labeling.ingestion.partitions import ensure_partitions, is_missing_partition
 from labeling.ingestion.services import (
@@ -186,7 +187,9 @@ def _copy_new(
 ) -> Tally:
     """Everything of new items, placed as they come; adds their answers and returns their counts.
 
-    The next table is made while the server takes in the one before. Keys come last: there another request may be waited for.
+    The server takes in each table while the next one is made. Keys take longest, to make and to take in: they are begun while the
+    server is at the tables before, and made to the end while it takes in the first of them. They come last: there another
+    request may be waited for.
     """
     project_id = door.rules.project_id
     placed, keys, tally = list[Placed](), list[bytes](), Tally()
@@ -196,11 +199,16 @@ def _copy_new(
             placed.extend(part)
             yield
 
-    def make_keys() -> Iterator[None]:
-        for part in pieces_of([p.prediction for p in placed]):
+    def make_keys() -> Iterator[list[bytes]]:
+        """None at first: whose key comes first is known when all are hashed."""
+        predictions = [p.prediction for p in placed]
+        for part in pieces_of(predictions):
+            hash_keys(project_id, [prediction.candidate for prediction in part])
+            yield []
+        predictions.sort(key=lambda prediction: prediction.candidate.key_hash)
+        for part in pieces_of(predictions):
             fingerprint(project_id, [prediction.candidate for prediction in part])
-            keys.extend(map(key_row, part))
-            yield
+            yield list(map(key_row, part))
 
     def answer() -> Iterator[None]:
         for part in pieces_of(placed):
@@ -210,13 +218,16 @@ def _copy_new(
             yield
 
     copy_items(project_id, items, now, meanwhile=place_all())
-    copy_predictions([p.prediction for p in placed], meanwhile=make_keys())
+    pieces, making = len(placed) // PIECE, make_keys()
+    # Some of them beside each table, for about as long as the server takes in the rest of that.
+    beginning = map(keys.extend, making)
+    copy_predictions([p.prediction for p in placed], meanwhile=islice(beginning, pieces + pieces // 4))
     tasks = [p.task for p in placed if p.task]
     ensure_marks(door.queue_id, {task.priority for task in tasks})
-    copy_tasks(tasks)
-    copy_keys(keys, meanwhile=answer())
+    copy_tasks(tasks, meanwhile=islice(beginning, pieces // 4))
     final = [p.prediction.id for p in placed if p.output is not None]
-    add_outcomes(project_id, ids=final, of_predictions=True)
+    add_outcomes(project_id, ids=final, of_predictions=True, meanwhile=islice(beginning, pieces // 8))
+    copy_keys(chain(keys, chain.from_iterable(making)), meanwhile=answer())
     return tally
 
 

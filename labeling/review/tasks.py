@@ -1,6 +1,6 @@
 """Making review tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from struct import Struct
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-from labeling.bulk import copy_rows, moment_field, text_field
+from labeling.bulk import copy_rows, moment_field, run_through, text_field
 from labeling.projects.models import Project
 from labeling.review.models import ReviewQueue, TaskState
 
@@ -86,10 +86,12 @@ def create_queues(project: Project) -> None:
     ReviewQueue.objects.create(project=project, slug=LEADS_QUEUE, name="For leads", leads_only=True)
 
 
-def copy_tasks(tasks: Sequence[NewTask]) -> None:
-    """Tasks of new items: nothing of theirs can be open, so nothing can collide."""
+def copy_tasks(tasks: Sequence[NewTask], *, meanwhile: Iterable[object]) -> None:
+    """Tasks of new items: nothing of theirs can be open, so nothing can collide. Runs through `meanwhile` (`bulk.copy_rows`)."""
     if tasks:
-        copy_rows("labeling_reviewtask", TASK_COLUMNS, map(_row, tasks))
+        copy_rows("labeling_reviewtask", TASK_COLUMNS, map(_row, tasks), meanwhile=meanwhile)
+    else:
+        run_through(meanwhile)
 
 
 def add_tasks(tasks: Sequence[NewTask]) -> None:

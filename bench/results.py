@@ -86,7 +86,8 @@ def machine() -> dict[str, object]:
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version() + ("" if _is_optimized() else ", built without optimizations"),
+        "python": platform.python_version()
+        + ("" if _is_optimized() else ", configured without --enable-optimizations"),
         "load_before": round(os.getloadavg()[0], 2),
         "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
     }

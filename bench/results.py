@@ -94,7 +94,7 @@ def machine() -> dict[str, object]:
 
 
 def _is_optimized() -> bool:
-    """Whether the compiler was told what this interpreter runs often: the web server needs about an eighth less of the CPU then."""
+    """Whether it was configured to be compiled with a profile. Some are without that option, Debian's for one."""
     return "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
 
 

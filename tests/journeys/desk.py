@@ -26,7 +26,7 @@ def intercept(page: Page, url: str, handler: Callable[[Route], None]) -> None:
     """
     page.route("**/livez?seen", lambda route: route.fulfill(body="seen"))
     page.route(url, handler)
-    page.evaluate("async () => { while (await (await fetch('/livez?seen')).text() !== 'seen'); }")
+    page.wait_for_function("async () => await (await fetch('/livez?seen')).text() === 'seen'")
 
 
 def failing_once(fail: Callable[[Route], None]) -> Callable[[Route], None]:

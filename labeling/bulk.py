@@ -5,6 +5,7 @@ The binary format (PostgreSQL's documentation, COPY, File Formats) costs both si
 
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
@@ -92,16 +93,17 @@ class Prepared:
         return found
 
     def fetch_meanwhile(self, values: Mapping[str, Any], meanwhile: Callable[[], None]) -> list[Row]:
-        """Its rows, which the server looks for while `meanwhile` runs; that may not use the connection."""
-        connection.ensure_connection()
-        with (
-            connection.wrap_database_errors,
-            connection.connection.pipeline(),
-            self._execute(self._in_order(values)) as cursor,
-        ):
+        """Its rows, which the server looks for while `meanwhile` runs; that may ask the server by other statements, which then
+        share the way there and back, but not COPY."""
+        with one_trip(), self._execute(self._in_order(values)) as cursor:
             meanwhile()
             found: list[Row] = cursor.fetchall()
         return found
+
+    def run(self, values: Mapping[str, Any]) -> None:
+        """Run it for what it changes."""
+        with self._execute(self._in_order(values)):
+            pass
 
     def _in_order(self, values: Mapping[str, Any]) -> list[Any]:
         return [values[name] for name in self.names]
@@ -116,6 +118,15 @@ class Prepared:
         )
         cursor.execute(self._raw, parameters)
         return cursor
+
+
+@contextmanager
+def one_trip() -> Iterator[None]:
+    """Statements within go to the server one after the other without a wait for the answer of the one before, until one is read
+    or at the end; there the error of the first that failed is raised. The statement that begins a transaction is one of them."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
 
 
 def copy_lines(table: str, columns: Sequence[str], lines: Iterable[str]) -> None:

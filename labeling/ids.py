@@ -10,8 +10,10 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import Func
+
+from labeling.bulk import Prepared
 
 ID_EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 SECOND_BITS = 20
@@ -19,11 +21,11 @@ BLOCK_SIZE = 256
 _BLOCK_SECONDS = 1.0
 _ID_EPOCH_UNIX = int(ID_EPOCH.timestamp())
 
-_TAKE_BLOCKS = """
-    select (floor(extract(epoch from clock_timestamp()))::bigint - %s) << 20
-           | ((nextval('labeling_id_block') %% 4096) * 256)
-    from generate_series(1, %s)
-"""
+_TAKE_BLOCKS = Prepared("""
+select (floor(extract(epoch from clock_timestamp()))::bigint - %(epoch)s::bigint) << 20
+       | ((nextval('labeling_id_block') %% 4096) * 256)
+from generate_series(1, %(blocks)s::int)
+""")
 
 
 class NextId(Func):
@@ -72,9 +74,7 @@ def take_ids(count: int) -> list[int]:
         _blocks.next += count
         return list(range(start, start + count))
     blocks = -(-count // BLOCK_SIZE)
-    with connection.cursor() as cursor:
-        cursor.execute(_TAKE_BLOCKS, [_ID_EPOCH_UNIX, blocks])
-        starts = sorted(row[0] for row in cursor.fetchall())
+    starts = sorted(row[0] for row in _TAKE_BLOCKS.fetchall({"epoch": _ID_EPOCH_UNIX, "blocks": blocks}))
     ids = [start + offset for start in starts for offset in range(BLOCK_SIZE)]
     used = ids[:count]
     if count < len(ids):

@@ -4,7 +4,7 @@ Writers add one batch row per transaction. `number_outcomes`, under a lock on th
 their numbers: dense whatever the order of commits, and never waiting for a transaction that is still open.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ import msgspec
 from django.db import connection, transaction
 from msgspec import UNSET, UnsetType
 
-from labeling.bulk import Prepared, array, run_through
+from labeling.bulk import Prepared, array
 from labeling.decisions.diffing import core_output
 from labeling.decisions.models import FeedHead, OutcomeBatch
 
@@ -35,19 +35,20 @@ class FeedEntry(msgspec.Struct, frozen=True, gc=False):
 
 _ADD = Prepared("""
 insert into labeling_outcomebatch (project_id, of_predictions, entries, size)
-values (%(project)s, %(of_predictions)s, %(ids)s::bigint[], %(size)s) returning id
+values (%(project)s, %(of_predictions)s, %(ids)s::bigint[], %(size)s)
 """)
 
 
-def add_outcomes(
-    project_id: int, *, ids: Sequence[int], of_predictions: bool, meanwhile: Iterable[object] = ()
-) -> None:
-    """Append the outcomes of this transaction to the feed, in this order. Runs through `meanwhile`, which may not ask the server."""
-    if not ids:
-        run_through(meanwhile)
-        return
-    values = {"project": project_id, "of_predictions": of_predictions, "ids": array(ids), "size": len(ids)}
-    _ADD.fetch_meanwhile(values, lambda: run_through(meanwhile))
+def add_outcomes(project_id: int, *, ids: Sequence[int], of_predictions: bool) -> None:
+    """Append the outcomes of this transaction to the feed, in this order."""
+    if ids:
+        values = {
+            "project": project_id,
+            "of_predictions": of_predictions,
+            "ids": array(ids),
+            "size": len(ids),
+        }
+        _ADD.run(values)
 
 
 def number_outcomes(project_id: int, *, wait: bool = True) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from labeling.canonical import bytes_digest, canonical_bytes
+from labeling.canonical import bytes_digest, canonical_lines
 from labeling.ingestion.decoding import Row
 
 
@@ -35,17 +35,18 @@ def fingerprint(project_id: int, candidates: Sequence[Candidate]) -> None:
     Candidates that have their hashes keep them.
     """
     hash_keys(project_id, candidates)
-    for candidate in candidates:
-        if candidate.content_hash:
-            continue
-        row = candidate.row
-        input_hash = bytes_digest(canonical_bytes(row.input))
-        # The canonical list of these, the input by its hash. The hash is put in afterwards: its digits look like exponents.
-        rest = canonical_bytes(
-            (row.prediction, row.confidence, row.segment, row.occurred_at, row.probabilities, row.explanation)
-        )
-        candidate.input_hash = input_hash
-        candidate.content_hash = bytes_digest(b'["%b",%b' % (input_hash.hex().encode(), rest[1:]))
+    fresh = [candidate for candidate in candidates if not candidate.content_hash]
+    inputs = canonical_lines([candidate.row.input for candidate in fresh])
+    rests = canonical_lines([_compared(candidate.row) for candidate in fresh])
+    for candidate, item_input, rest in zip(fresh, inputs, rests, strict=True):
+        candidate.input_hash = bytes_digest(item_input)
+        # The canonical list of all, the input by its hash. That is put in afterwards: its digits look like exponents.
+        candidate.content_hash = bytes_digest(b'["%b",%b' % (candidate.input_hash.hex().encode(), rest[1:]))
+
+
+def _compared(row: Row) -> tuple[Any, ...]:
+    """What is compared beside the input."""
+    return row.prediction, row.confidence, row.segment, row.occurred_at, row.probabilities, row.explanation
 
 
 def key_hash_of(project_id: int, item_key: str) -> str:

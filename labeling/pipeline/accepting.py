@@ -11,11 +11,11 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import TypeVar
 
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 from psycopg.errors import DeadlockDetected, UniqueViolation
 
-from labeling.bulk import PIECE, pieces_of
+from labeling.bulk import PIECE, Prepared, one_trip, pieces_of
 from labeling.decisions.outcomes import add_outcomes
 from labeling.ingestion.candidates import Candidate, fingerprint, hash_keys
 from labeling.ingestion.decoding import BadRow, Row
@@ -48,6 +48,7 @@ from labeling.trust.deltas import Tally, append_delta
 
 MOST_TRIES = 8
 T = TypeVar("T")
+_GUARD = Prepared(GUARD)
 
 # Projects whose last request held items that are known. Only how rows are tried first depends on it.
 _repeating: set[int] = set()
@@ -150,12 +151,14 @@ def _retrying(write: Callable[[], T]) -> T:
 @transaction.atomic
 def _write_as_new(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
     """Write rows that make an item each. IntegrityError, of a UniqueViolation, when one's item is known."""
-    _pass_guard(door)
-    now, places = timezone.now(), take_places(door, len(candidates))
+    now, places = timezone.now(), list[tuple[int, int]]()
+    _pass_guard(door, meanwhile=lambda: places.extend(take_places(door, len(candidates))))
     answers: list[Accepted] = []
     items = [(item_id, c.row) for (item_id, _), c in zip(places, candidates, strict=True)]
-    tally = _copy_new(door, items, now, place_at(door, candidates, places, now), answers)
-    append_delta(door.rules.project_id, tally.entries())
+    tally, final = _copy_new(door, items, now, place_at(door, candidates, places, now), answers)
+    with one_trip():
+        add_outcomes(door.rules.project_id, ids=final, of_predictions=True)
+        append_delta(door.rules.project_id, tally.entries())
     return answers
 
 
@@ -165,16 +168,18 @@ def _write(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
     _pass_guard(door)
     now = timezone.now()
     known, placed, answers, rest = _place_new(door, candidates, now)
-    tally = Tally()
+    project_id, tally = door.rules.project_id, Tally()
     if placed:
         items = [(p.prediction.item_id, p.prediction.candidate.row) for p in placed]
-        tally = _copy_new(door, items, now, placed, answers)
+        tally, final = _copy_new(door, items, now, placed, answers)
+        # In the feed they come before what follows about these items.
+        add_outcomes(project_id, ids=final, of_predictions=True)
     if rest:
         known |= {p.prediction.candidate.key_hash: p.prediction.as_known() for p in placed}
         answers += settle_known(door, rest, known, tally, now)
     else:
-        _repeating.discard(door.rules.project_id)
-    append_delta(door.rules.project_id, tally.entries())
+        _repeating.discard(project_id)
+    append_delta(project_id, tally.entries())
     return answers
 
 
@@ -184,8 +189,8 @@ def _copy_new(
     now: datetime,
     placing: Iterable[Placed],
     answers: list[Accepted],
-) -> Tally:
-    """Everything of new items, placed as they come; adds their answers and returns their counts.
+) -> tuple[Tally, list[int]]:
+    """Rows of new items, placed as they come; adds their answers and returns their counts, and which predictions are final.
 
     The server takes in each table while the next one is made. Keys take longest, to make and to take in: they are begun while the
     server is at the tables before, and made to the end while it takes in the first of them. They come last: there another
@@ -225,10 +230,8 @@ def _copy_new(
     tasks = [p.task for p in placed if p.task]
     ensure_marks(door.queue_id, {task.priority for task in tasks})
     copy_tasks(tasks, meanwhile=islice(beginning, pieces // 4))
-    final = [p.prediction.id for p in placed if p.output is not None]
-    add_outcomes(project_id, ids=final, of_predictions=True, meanwhile=islice(beginning, pieces // 8))
     copy_keys(chain(keys, chain.from_iterable(making)), meanwhile=answer())
-    return tally
+    return tally, [p.prediction.id for p in placed if p.output is not None]
 
 
 def _place_new(
@@ -272,8 +275,7 @@ def _first_taken(
     return None
 
 
-def _pass_guard(door: Door) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(GUARD, door.guard_values())
-        if cursor.fetchone() is None:
-            raise StaleRulesError
+def _pass_guard(door: Door, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Raises StaleRulesError. `meanwhile` may ask the server on the same trip (`Prepared.fetch_meanwhile`)."""
+    if not _GUARD.fetch_meanwhile(door.guard_values(), meanwhile):
+        raise StaleRulesError

@@ -10,8 +10,8 @@ from typing import NamedTuple, NotRequired, TypedDict
 from zoneinfo import ZoneInfo
 
 import msgspec
-from django.db import connection
 
+from labeling.bulk import Prepared
 from labeling.trust.buckets import bucket_of
 from labeling.trust.models import COUNTERS, REVIEWER_COUNTERS
 from labeling.trust.timegrid import keys_of
@@ -107,16 +107,15 @@ _REVIEWER_PLACE = frozenset({"reviewer", "queue", "day"})
 _REVIEWER_NAMES = _REVIEWER_PLACE | frozenset(REVIEWER_COUNTERS)
 
 _encode = msgspec.json.Encoder().encode
-_INSERT = "insert into labeling_trustdelta (project_id, payload) values (%s, %s)"
+_INSERT = Prepared(
+    "insert into labeling_trustdelta (project_id, payload) values (%(project)s, %(payload)s::jsonb)"
+)
 
 
 def append_delta(project_id: int, entries: Sequence[Mapping[str, object]]) -> None:
     """Leave `Entry` and `ReviewerEntry` objects for the folder, inside the caller's transaction. Nothing for no entries."""
-    if not entries:
-        return
-    payload = encode_entries(entries)
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [project_id, payload])
+    if entries:
+        _INSERT.run({"project": project_id, "payload": encode_entries(entries)})
 
 
 def encode_entries(entries: Sequence[Mapping[str, object]]) -> str:

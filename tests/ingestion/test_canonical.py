@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labeling.canonical import canonical_bytes, canonical_hash, text_hash
+from labeling.canonical import canonical_bytes, canonical_hash, canonical_lines, text_hash
 
 EXAMPLES = settings(derandomize=True, max_examples=200, deadline=None)
 
@@ -96,6 +96,21 @@ def typed(value: Any) -> Any:
 @given(values, values)
 def test_different_values_have_different_bytes(one: Any, other: Any) -> None:
     assert (canonical_bytes(one) == canonical_bytes(other)) == (typed(one) == typed(other))
+
+
+@pytest.mark.slow
+@EXAMPLES
+@given(st.lists(values | st.text(alphabet="019e+.\n\r\x0b\x1c\u2028", max_size=6), max_size=20))
+def test_many_at_once_are_as_each_alone(several: list[Any]) -> None:
+    assert canonical_lines(several) == [canonical_bytes(value) for value in several]
+
+
+@pytest.mark.parametrize("odd", [1.0, -0.0, 1e15, 1e16, 1.5e300, "1e5", "1.0"])
+@pytest.mark.parametrize("place", [0, 9, 29])
+def test_one_whole_float_among_many_values(odd: float | str, place: int) -> None:
+    several: list[Any] = [{"b": [0.5, "seen"], "a": number} for number in range(30)]
+    several[place] = {"b": 1, "a": odd}
+    assert canonical_lines(several) == [canonical_bytes(value) for value in several]
 
 
 def test_hashes_fit_a_uuid() -> None:

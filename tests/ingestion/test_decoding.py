@@ -110,6 +110,48 @@ def test_a_bad_neighbour_changes_nothing(row: dict[str, Any]) -> None:
     assert isinstance(alone, BadRow) or alone == beside
 
 
+@pytest.mark.slow
+@EXAMPLES
+@given(rows)
+def test_many_good_neighbours_change_nothing(row: dict[str, Any]) -> None:
+    """Long bodies are looked through in another way."""
+    alone = decode_one(json.dumps(row).encode())
+    first, *others = decode_array(json.dumps([row, *[GOOD] * 200]).encode())
+    assert bad_places(alone) == bad_places(first)
+    assert isinstance(alone, BadRow) or alone == first
+    assert others == [decode_one(json.dumps(GOOD).encode())] * 200
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (INT_MOST + 1, "number_out_of_range"),
+        (INT_LEAST - 1, "number_out_of_range"),
+        (10**40, "number_out_of_range"),
+        ("a\0", "null_character"),
+        (INT_MOST, None),
+        (INT_LEAST, None),
+        (10**18, None),
+        (0.12345678901234567, None),
+        ("\u0001\\u0000\u00e9", None),
+    ],
+)
+def test_wherever_it_stands_in_a_long_body(value: Any, code: str | None) -> None:
+    for shift in range(20):
+        row = {**GOOD, "input": {"before": "." * shift, "value": value}}
+        (found, *_) = decode_array(json.dumps([row, *[GOOD] * 200]).encode())
+        assert bad_places(found) == ([f"/input/value {code}"] if code else [])
+
+
+@pytest.mark.parametrize(("depth", "is_bad"), [(MAX_DEPTH - 1, False), (MAX_DEPTH, True)])
+@pytest.mark.parametrize(("opens", "closes"), [('{"a":', "}"), ("[", "]")])
+def test_how_deep_a_part_of_a_row_may_be(depth: int, is_bad: bool, opens: str, closes: str) -> None:
+    for name in ("input", "prediction"):
+        nested = '{"b":1,"a":' + opens * (depth - 1) + "1" + closes * (depth - 1) + "}"
+        body = json.dumps([{**GOOD, name: "?"}, GOOD]).replace('"?"', nested)
+        assert bad_places(decode_array(body.encode())[0]) == ([f"/{name} too_deep"] if is_bad else [])
+
+
 @EXAMPLES
 @given(st.binary(max_size=60) | texts.map(str.encode) | values.map(lambda value: json.dumps(value).encode()))
 @example(b"")

@@ -278,7 +278,13 @@ def test_no_time_tells(world: World, project: Project, made: frozenset[int]) -> 
 def test_control_half_as_much_again_would_be_noticed(
     world: World, project: Project, made: frozenset[int]
 ) -> None:
+    """On a machine that is busy with much else it takes more than one sample."""
     seconds_of(world, project, made, rounds=2)
     for kind in (True, False):
-        taken = seconds_of(world, project, made, rounds=12)
-        assert slower({kind: [1.5 * one for one in taken[kind]], not kind: taken[not kind]}) is kind
+        taken: dict[bool, list[float]] = {True: [], False: []}
+        for _ in range(5):
+            for which, times in seconds_of(world, project, made, rounds=12).items():
+                taken[which] += [1.5 * one for one in times] if which is kind else times
+            if (found := slower(taken)) is not None:
+                break
+        assert found is kind

@@ -185,7 +185,7 @@ def _write(door: Door, candidates: Sequence[Candidate]) -> list[Accepted]:
 
 def _copy_new(
     door: Door,
-    items: Iterable[tuple[int, Row]],
+    items: Sequence[tuple[int, Row]],
     now: datetime,
     placing: Iterable[Placed],
     answers: list[Accepted],
@@ -196,13 +196,13 @@ def _copy_new(
     server is at the tables before, and made to the end while it takes in the first of them. They come last: there another
     request may be waited for.
     """
-    project_id = door.rules.project_id
+    project_id, pieces = door.rules.project_id, len(items) // PIECE
     placed, keys, tally = list[Placed](), list[bytes](), Tally()
 
-    def place_all() -> Iterator[None]:
+    def place_on() -> Iterator[list[Placed]]:
         for part in pieces_of(placing):
             placed.extend(part)
-            yield
+            yield part
 
     def make_keys() -> Iterator[list[bytes]]:
         """None at first: whose key comes first is known when all are hashed."""
@@ -222,11 +222,12 @@ def _copy_new(
             answers.extend([p.answer() for p in part])
             yield
 
-    copy_items(project_id, items, now, meanwhile=place_all())
-    pieces, making = len(placed) // PIECE, make_keys()
-    # Some of them beside each table, for about as long as the server takes in the rest of that.
+    # Beside each table so much of what comes next as takes about as long as the server needs for the rest of that table.
+    coming, making = place_on(), make_keys()
+    copy_items(project_id, items, now, meanwhile=islice(coming, pieces // 2))
     beginning = map(keys.extend, making)
-    copy_predictions([p.prediction for p in placed], meanwhile=islice(beginning, pieces + pieces // 4))
+    all_placed = chain(list(placed), chain.from_iterable(coming))
+    copy_predictions((p.prediction for p in all_placed), meanwhile=islice(beginning, pieces + pieces // 4))
     tasks = [p.task for p in placed if p.task]
     ensure_marks(door.queue_id, {task.priority for task in tasks})
     copy_tasks(tasks, meanwhile=islice(beginning, pieces // 4))

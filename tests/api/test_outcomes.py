@@ -90,6 +90,19 @@ def test_a_correction_is_a_new_entry_with_a_higher_revision(otto: Api, rita: Api
     ]
 
 
+def test_two_versions_about_a_new_item_in_one_request_come_in_order(otto: Api) -> None:
+    later = auto(id="x", model_version="2", prediction={"label": "b"})
+    otto.predict([auto(id="y"), auto(id="x"), later]).expect(200)
+    entries = otto.outcomes()
+    assert_dense(entries)
+    assert_revisions_rise(entries)
+    assert [(e["id"], e["model_version"], e["output"]["label"]) for e in entries] == [
+        ("y", "1", "a"),
+        ("x", "1", "a"),
+        ("x", "2", "b"),
+    ]
+
+
 def test_the_same_label_again_is_no_news(otto: Api, rita: Api) -> None:
     otto.predict(a_row(id="x")).expect(201)
     rita.undo(rita.decide(rita.claim_one(), "confirmed").expect(201)["decision"]).expect(200)

@@ -153,12 +153,6 @@ def pieces_of(values: Iterable[T]) -> Iterator[list[T]]:
         yield piece
 
 
-def run_through(steps: Iterable[object]) -> None:
-    """Take one step after the other."""
-    for _ in steps:
-        pass
-
-
 def _binary(rows: Iterable[bytes]) -> Iterable[bytes]:
     """Some rows at a time, as a file in the binary format."""
     yield _COPY_BEGINS

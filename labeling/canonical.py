@@ -23,7 +23,7 @@ _E_DIGIT = re.compile(rb"e[0-9+]")
 _EXPONENT = re.compile(rb"[0-9]e[0-9+]")
 _DIGIT_0, _LETTER_E = ord("0"), ord("e")
 # From so many values on it costs less to encode and search them together.
-_TOGETHER: Final = 8
+_TOGETHER: Final = 16
 
 
 def canonical_bytes(value: Any) -> bytes:

@@ -67,7 +67,7 @@ class Growth:
 
     def _warm_up(self, target: Target, rows: int, most: int) -> None:
         """Batches that are not counted: a process of the database maps each page of the shared buffers when it first touches it,
-        and has mapped all that it uses when it has run for a while. Few rows beside those that are stored."""
+        and has mapped all that it uses when it has run for a while. Fewer rows than are stored."""
         bodies = min(most, max(5, rows // 20_000))
         run_load(send_batches, [target, -rows, bodies], connections=1, seconds=60.0)
 

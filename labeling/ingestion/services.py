@@ -247,8 +247,7 @@ class KnownPrediction:
 
 # The values of `key_values`, `item_values` and `prediction_values` as binary rows. Each field is its length and its value.
 
-_length = Struct(">i").pack
-_item_head = Struct(">hiqiqi").pack
+_item_head = Struct(">hiqiq").pack
 _key_head = Struct(">hi16siqiqi16siqi16s").pack
 _further_key_head = Struct(">hiqiqiqi16s").pack
 _prediction_head = Struct(">hiqiqiqiq").pack
@@ -260,9 +259,8 @@ _numbers = Struct(">iiiqidi?").pack
 def _item_rows(project_id: int, rows: Iterable[tuple[int, Row]], received_at: datetime) -> Iterator[bytes]:
     end = moment_field(received_at)
     for item_id, row in rows:
-        key, item_input = row.id.encode(), _encode(row.input)
-        head = _item_head(5, 8, item_id, 8, project_id, len(key))
-        yield b"".join((head, key, _length(len(item_input)), item_input, end))
+        head = _item_head(5, 8, item_id, 8, project_id)
+        yield b"".join((head, bytes_field(row.id.encode()), bytes_field(_encode(row.input)), end))
 
 
 def key_row(p: RoutedPrediction) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-from labeling.bulk import copy_rows, moment_field, run_through, text_field
+from labeling.bulk import copy_rows, moment_field, text_field
 from labeling.projects.models import Project
 from labeling.review.models import ReviewQueue, TaskState
 
@@ -91,7 +91,8 @@ def copy_tasks(tasks: Sequence[NewTask], *, meanwhile: Iterable[object]) -> None
     if tasks:
         copy_rows("labeling_reviewtask", TASK_COLUMNS, map(_row, tasks), meanwhile=meanwhile)
     else:
-        run_through(meanwhile)
+        for _ in meanwhile:
+            pass
 
 
 def add_tasks(tasks: Sequence[NewTask]) -> None:
